@@ -1,0 +1,11 @@
+//! The outside, behind the broker's ports: AWS Secrets Manager, the embedded store, SQL.
+//!
+//! An adapter knows `port` and `domain` and nothing above them; `app` picks one and hands it to the
+//! broker. To add a store: a file here that implements [`crate::port::store::Store`], turns every
+//! failure into a `StoreError` whose text holds no value, and counts its calls as its neighbours do
+//! (`meter`); then its name in `config` and `app`.
+
+pub mod aws;
+pub mod local;
+mod meter;
+pub mod sql;

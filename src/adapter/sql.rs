@@ -1,0 +1,166 @@
+//! The index in SQLite or PostgreSQL: one dialect, one folder of migrations.
+//!
+//! TEXT and BIGINT, `$1`, `ON CONFLICT`, times in milliseconds: what both databases take. To add a
+//! query: put it into the file of its table, with the organization in its `WHERE`.
+
+mod connections;
+mod events;
+mod tokens;
+mod writes;
+
+use std::{future::Future, time::Duration};
+
+use jiff::Timestamp;
+use sqlx::{Any, AnyPool, Executor, Transaction, any::AnyPoolOptions};
+use uuid::Uuid;
+
+use crate::port::index::IndexError;
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
+
+/// How long one question to the database may take.
+const TIME_LIMIT: Duration = Duration::from_secs(5);
+
+/// Makes SQLite durable (each commit reaches the disk), concurrent (readers don't wait for the
+/// writer) and forgetful (what is deleted is overwritten).
+const SQLITE_SETTINGS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+     PRAGMA busy_timeout = 4000; PRAGMA secure_delete = ON";
+
+/// An open database with the current schema.
+#[derive(Debug, Clone)]
+pub struct Database {
+    pool: AnyPool,
+    /// How a transaction that will write begins: on SQLite it takes the write lock at once, since one
+    /// that reads first and writes later fails when another wrote in between.
+    begin: &'static str,
+    /// Names this process in the events that it appends.
+    origin: Uuid,
+}
+
+/// Why a database can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The URL is not one of a database that keybroker knows.
+    #[error("the database URL must be sqlite:PATH or postgres://USER@HOST/NAME")]
+    Url,
+    /// It does not answer.
+    #[error("the database can't be opened: {0}")]
+    Connect(String),
+    /// Its schema can't be brought up to date.
+    #[error("the database's schema can't be brought up to date: {0}")]
+    Migrate(String),
+}
+
+impl Database {
+    /// Opens the database, makes it if it is a SQLite file that isn't there, and brings its schema up
+    /// to date. `connections` bounds the pool; `origin` names this process.
+    ///
+    /// # Errors
+    /// If the URL is wrong, the database does not answer, or a migration fails.
+    pub async fn open(url: &str, connections: u32, origin: Uuid) -> Result<Self, OpenError> {
+        sqlx::any::install_default_drivers();
+        let sqlite = url.starts_with("sqlite:");
+        if !sqlite && !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+            return Err(OpenError::Url);
+        }
+        let url = if sqlite && !url.contains('?') { format!("{url}?mode=rwc") } else { url.to_owned() };
+        let pool = AnyPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(TIME_LIMIT)
+            .after_connect(move |connection, _| {
+                Box::pin(async move {
+                    if sqlite {
+                        connection.execute(SQLITE_SETTINGS).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .connect(&url)
+            .await
+            .map_err(|e| OpenError::Connect(harmless(&e)))?;
+        MIGRATIONS.run(&pool).await.map_err(|e| OpenError::Migrate(e.to_string()))?;
+        Ok(Self { pool, begin: if sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" }, origin })
+    }
+
+    /// The connections, for a single statement.
+    #[must_use]
+    pub fn pool(&self) -> &AnyPool {
+        &self.pool
+    }
+
+    /// A transaction that will write.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn begin(&self) -> Result<Transaction<'static, Any>, IndexError> {
+        self.within(self.pool.begin_with(self.begin)).await
+    }
+
+    /// Waits for the database's answer, but not for ever.
+    ///
+    /// # Errors
+    /// If it does not come in time, or is an error.
+    pub async fn within<T>(
+        &self,
+        question: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, IndexError> {
+        match tokio::time::timeout(TIME_LIMIT, question).await {
+            Ok(answer) => answer.map_err(|e| index_error(&e)),
+            Err(_) => Err(IndexError::Unavailable(format!("no answer within {TIME_LIMIT:?}"))),
+        }
+    }
+
+    /// Closes the connections, after what is under way.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// What went wrong, without the URL, which may hold a password.
+fn harmless(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Configuration(_) => "its URL has a form or a parameter that is not understood".into(),
+        error => error.to_string(),
+    }
+}
+
+fn index_error(error: &sqlx::Error) -> IndexError {
+    use sqlx::Error as E;
+    match error {
+        E::ColumnDecode { .. }
+        | E::ColumnNotFound(_)
+        | E::ColumnIndexOutOfBounds { .. }
+        | E::Decode(_)
+        | E::RowNotFound
+        | E::TypeNotFound { .. }
+        | E::Encode(_) => IndexError::Broken(error.to_string()),
+        E::Database(inner) if inner.is_unique_violation() || inner.is_check_violation() => {
+            IndexError::Broken(error.to_string())
+        }
+        // Whatever else it is, the question may be asked again.
+        _ => IndexError::Unavailable(error.to_string()),
+    }
+}
+
+fn millis(time: Timestamp) -> i64 {
+    time.as_millisecond()
+}
+
+fn decoded<T, E>(value: Result<T, E>) -> Result<T, sqlx::Error>
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
+    value.map_err(|e| sqlx::Error::Decode(Box::new(e)))
+}
+
+fn from_millis(millis: i64) -> Result<Timestamp, sqlx::Error> {
+    decoded(Timestamp::from_millisecond(millis))
+}
+
+fn to_json<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("values of the domain are always written")
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, sqlx::Error> {
+    decoded(serde_json::from_str(text))
+}

@@ -1,0 +1,173 @@
+//! Connections, as rows.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use sqlx::{AnyConnection, Row, any::AnyRow};
+
+use super::{Database, decoded, events, from_json, from_millis, millis, to_json, writes};
+use crate::{
+    domain::{
+        connection::{Connection, Label},
+        event::{Event, EventType},
+        id::{ConnectionName, OrgId},
+        idempotency::IdempotencyKey,
+    },
+    port::index::{Answer, Begun, ConnectionIndex, IndexError, Intent, Page},
+};
+
+const FIND: &str = "SELECT org, name, provider, label, status, source, version, generation, previous_version, \
+     fields, verified_at, created_at, updated_at FROM connections WHERE org = $1 AND name = $2";
+
+const LIST: &str = "SELECT org, name, provider, label, status, source, version, generation, previous_version, \
+     fields, verified_at, created_at, updated_at FROM connections WHERE org = $1 AND name > $2 \
+     ORDER BY name LIMIT $3";
+
+const WRITE: &str = "INSERT INTO connections (org, name, provider, label, status, source, version, generation, \
+     previous_version, fields, verified_at, created_at, updated_at) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
+     ON CONFLICT (org, name) DO UPDATE SET provider = excluded.provider, label = excluded.label, \
+     status = excluded.status, source = excluded.source, version = excluded.version, \
+     generation = excluded.generation, previous_version = excluded.previous_version, \
+     fields = excluded.fields, verified_at = excluded.verified_at, updated_at = excluded.updated_at";
+
+#[async_trait]
+impl ConnectionIndex for Database {
+    async fn find_connection(
+        &self,
+        org: &OrgId,
+        name: &ConnectionName,
+    ) -> Result<Option<Connection>, IndexError> {
+        let query = sqlx::query(FIND).bind(org.as_str()).bind(name.as_str());
+        self.within(async {
+            let row = query.fetch_optional(self.pool()).await?;
+            row.as_ref().map(connection).transpose()
+        })
+        .await
+    }
+
+    async fn list_connections(
+        &self,
+        org: &OrgId,
+        after: Option<&ConnectionName>,
+        limit: u16,
+    ) -> Result<Page<Connection, ConnectionName>, IndexError> {
+        let after = after.map_or("", ConnectionName::as_str);
+        let query = sqlx::query(LIST).bind(org.as_str()).bind(after).bind(i64::from(limit) + 1);
+        self.within(async {
+            let rows = query.fetch_all(self.pool()).await?;
+            let more = rows.len() > usize::from(limit);
+            let page = rows.iter().take(limit.into()).map(connection).collect::<Result<Vec<_>, _>>()?;
+            let next = if more { page.last().map(|last| last.name.clone()) } else { None };
+            Ok((page, next))
+        })
+        .await
+    }
+
+    async fn begin_write(&self, org: &OrgId, intent: &Intent) -> Result<Begun, IndexError> {
+        self.within(writes::begin(self, org, intent)).await
+    }
+
+    async fn take_over_write(
+        &self,
+        org: &OrgId,
+        intent: &Intent,
+        now: Timestamp,
+        lease_until: Timestamp,
+    ) -> Result<bool, IndexError> {
+        self.within(writes::take_over(self, org, intent, now, lease_until)).await
+    }
+
+    async fn complete_write(
+        &self,
+        org: &OrgId,
+        intent: &Intent,
+        answer: &Answer,
+        event: &Event,
+    ) -> Result<bool, IndexError> {
+        let mut tx = self.begin().await?;
+        self.within(async {
+            if !writes::remove(&mut tx, org, intent).await? {
+                return Ok(false);
+            }
+            write(&mut tx, org, &answer.connection).await?;
+            if let Some(key) = &intent.idempotency {
+                writes::keep_answer(&mut tx, org, key, answer, event.at).await?;
+            }
+            events::append(&mut tx, self.origin, event).await?;
+            tx.commit().await?;
+            Ok(true)
+        })
+        .await
+    }
+
+    async fn drop_write(&self, org: &OrgId, intent: &Intent) -> Result<(), IndexError> {
+        self.within(async {
+            let mut connection = self.pool().acquire().await?;
+            writes::remove(&mut connection, org, intent).await.map(drop)
+        })
+        .await
+    }
+
+    async fn doubt_write(&self, org: &OrgId, intent: &Intent) -> Result<(), IndexError> {
+        self.within(writes::doubt(self, org, intent)).await
+    }
+
+    async fn find_answer(
+        &self,
+        org: &OrgId,
+        key: &IdempotencyKey,
+        not_before: Timestamp,
+    ) -> Result<Option<(String, Answer)>, IndexError> {
+        self.within(writes::find_answer(self, org, key, not_before)).await
+    }
+
+    async fn list_events(
+        &self,
+        org: &OrgId,
+        r#type: Option<EventType>,
+        before: Option<i64>,
+        limit: u16,
+    ) -> Result<Page<Event, i64>, IndexError> {
+        self.within(events::list(self, org, r#type, before, limit)).await
+    }
+}
+
+async fn write(tx: &mut AnyConnection, org: &OrgId, connection: &Connection) -> Result<(), sqlx::Error> {
+    sqlx::query(WRITE)
+        .bind(org.as_str())
+        .bind(connection.name.as_str())
+        .bind(connection.provider.as_str())
+        .bind(connection.label.as_ref().map(|label| label.as_str().to_owned()))
+        .bind(connection.status.as_str())
+        .bind(connection.source.as_str())
+        .bind(connection.version.as_str())
+        .bind(connection.generation)
+        .bind(connection.previous.as_ref().map(|version| version.as_str().to_owned()))
+        .bind(to_json(&connection.fields))
+        .bind(connection.verified_at.map(millis))
+        .bind(millis(connection.created_at))
+        .bind(millis(connection.updated_at))
+        .execute(tx)
+        .await
+        .map(drop)
+}
+
+fn connection(row: &AnyRow) -> Result<Connection, sqlx::Error> {
+    let text = |column| row.try_get::<String, _>(column);
+    let maybe = |column| row.try_get::<Option<String>, _>(column);
+    Ok(Connection {
+        org: decoded(text("org")?.parse())?,
+        name: decoded(text("name")?.parse())?,
+        provider: decoded(text("provider")?.parse())?,
+        label: decoded(maybe("label")?.map(Label::try_from).transpose())?,
+        status: decoded(text("status")?.parse())?,
+        source: decoded(text("source")?.parse())?,
+        version: decoded(text("version")?.parse())?,
+        generation: row.try_get("generation")?,
+        previous: decoded(maybe("previous_version")?.map(|version| version.parse()).transpose())?,
+        fields: from_json(&text("fields")?)?,
+        verified_at: row.try_get::<Option<i64>, _>("verified_at")?.map(from_millis).transpose()?,
+        created_at: from_millis(row.try_get("created_at")?)?,
+        updated_at: from_millis(row.try_get("updated_at")?)?,
+    })
+}

@@ -1,0 +1,16 @@
+//! The use cases: what keybroker does, whatever it is asked through and keeps things in.
+//!
+//! [`credentials`] is the hot path, [`connections`] the changes, [`write`] the protocol that makes them
+//! whole or not at all, [`reconcile`] what finishes them after a crash, and [`changes`] how other
+//! replicas hear of them. Errors here know nothing of HTTP.
+
+pub mod cache;
+pub mod changes;
+pub mod connections;
+pub mod credentials;
+pub mod error;
+pub mod events;
+pub mod health;
+pub mod reconcile;
+pub mod tokens;
+pub mod write;

@@ -1,0 +1,146 @@
+//! Connections: put, roll back, disconnect, find, list.
+
+use std::sync::Arc;
+
+use tokio_util::task::TaskTracker;
+
+use super::{
+    error::Error,
+    write::{Terms, Work, Writer},
+};
+use crate::{
+    domain::{
+        access::{Inspect, Permit, Write},
+        connection::Connection,
+        id::{ConnectionName, OrgId, ProviderName},
+        provider::{Catalogue, FieldError, SentField},
+        secret::SecretName,
+    },
+    port::index::{Answer, LabelChange, Outcome, Page, Plan},
+};
+
+/// The connections' use cases.
+#[derive(Clone)]
+pub struct Connections {
+    writer: Arc<Writer>,
+    /// Writes run as tasks of their own: a caller that hangs up does not stop one half-way, and a
+    /// shutdown waits for them.
+    writes: TaskTracker,
+}
+
+/// What a caller wants a connection to be.
+pub struct Wanted {
+    /// The provider; may be left out where it is clear.
+    pub provider: Option<ProviderName>,
+    /// The fields as they came.
+    pub credentials: Vec<(String, SentField)>,
+    /// The label.
+    pub label: LabelChange,
+}
+
+impl Connections {
+    /// Connections whose writes `writer` carries out.
+    #[must_use]
+    pub fn new(writer: Arc<Writer>, writes: TaskTracker) -> Self {
+        Self { writer, writes }
+    }
+
+    /// The catalogue.
+    #[must_use]
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.writer.catalogue
+    }
+
+    /// One connection's state.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], or what the database failed with.
+    pub async fn find(&self, permit: &Permit<Inspect>) -> Result<Connection, Error> {
+        self.known(permit.on()).await?.ok_or(Error::NotFound)
+    }
+
+    /// A page of an organization's connections, in the order of their names.
+    ///
+    /// # Errors
+    /// What the database failed with.
+    pub async fn list(
+        &self,
+        permit: &Permit<Inspect, OrgId>,
+        after: Option<&ConnectionName>,
+        limit: u16,
+    ) -> Result<Page<Connection, ConnectionName>, Error> {
+        Ok(self.writer.index.list_connections(permit.on(), after, limit).await?)
+    }
+
+    /// Creates or replaces. The same keys again make no new version.
+    ///
+    /// # Errors
+    /// If the fields are not the provider's, a condition fails, another write is under way, or the store
+    /// or the database does not do its part.
+    pub async fn put(&self, permit: Permit<Write>, wanted: Wanted, terms: Terms) -> Result<Answer, Error> {
+        if let Some(answer) = self.writer.answered(permit.on(), &terms).await? {
+            return Ok(answer);
+        }
+        let provider = self.provider(permit.on(), wanted.provider).await?;
+        let unknown = || {
+            let message = format!("there is no provider {provider}; GET /v1/providers lists them");
+            Error::InvalidCredentials(vec![FieldError::new("provider", message)])
+        };
+        let entry = self.writer.catalogue.get(&provider).ok_or_else(unknown)?;
+        let credentials = entry.check(wanted.credentials).map_err(Error::InvalidCredentials)?;
+        let plan = Plan::Put { provider, label: wanted.label };
+        self.write(permit, plan, Work::Put(credentials), terms).await
+    }
+
+    /// Makes the previous keys current again, as a new version.
+    ///
+    /// # Errors
+    /// As [`Connections::put`], and a conflict if there is nothing to go back to.
+    pub async fn roll_back(&self, permit: Permit<Write>, terms: Terms) -> Result<Answer, Error> {
+        self.write(permit, Plan::RollBack, Work::RollBack, terms).await
+    }
+
+    /// Erases the keys. Disconnecting again changes nothing.
+    ///
+    /// # Errors
+    /// As [`Connections::put`].
+    pub async fn disconnect(&self, permit: Permit<Write>, terms: Terms) -> Result<Answer, Error> {
+        let connection = self.known(permit.on()).await?.ok_or(Error::NotFound)?;
+        if connection.is_disconnected() && terms.precondition.holds(Some(&connection.version)) {
+            return Ok(Answer { outcome: Outcome::Disconnected, connection });
+        }
+        let plan = Plan::Disconnect { erase: self.writer.new_version() };
+        self.write(permit, plan, Work::Disconnect, terms).await
+    }
+
+    async fn write(
+        &self,
+        permit: Permit<Write>,
+        plan: Plan,
+        work: Work,
+        terms: Terms,
+    ) -> Result<Answer, Error> {
+        let writer = Arc::clone(&self.writer);
+        let write = async move { writer.carry_out(&permit, plan, work, &terms).await };
+        self.writes.spawn(write).await.map_err(|e| Error::Internal(format!("a write ended early: {e}")))?
+    }
+
+    /// The provider meant: the one named, else the connection's own, else the one of the same name.
+    async fn provider(&self, name: &SecretName, named: Option<ProviderName>) -> Result<ProviderName, Error> {
+        if let Some(provider) = named {
+            return Ok(provider);
+        }
+        if let Some(connection) = self.known(name).await? {
+            return Ok(connection.provider);
+        }
+        let same = name.connection().as_str().parse().ok();
+        same.filter(|provider| self.writer.catalogue.get(provider).is_some()).ok_or_else(|| {
+            let message = "is required, since the connection is new and not named after a provider";
+            Error::InvalidCredentials(vec![FieldError::new("provider", message)])
+        })
+    }
+
+    async fn known(&self, name: &SecretName) -> Result<Option<Connection>, Error> {
+        Ok(self.writer.index.find_connection(name.org(), name.connection()).await?)
+    }
+}

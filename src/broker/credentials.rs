@@ -1,0 +1,100 @@
+//! Reading keys: the hot path.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+
+use super::{
+    cache::{CredentialCache, Freshness, Served},
+    error::Error,
+};
+use crate::{
+    domain::access::{Permit, Read},
+    port::{
+        index::ConnectionIndex,
+        store::{Store, StoredSecret, Which},
+    },
+};
+
+/// Reads credentials, from memory where it may.
+#[derive(Clone)]
+pub struct CredentialReader {
+    index: Arc<dyn ConnectionIndex>,
+    store: Arc<dyn Store>,
+    cache: CredentialCache,
+}
+
+impl CredentialReader {
+    /// A reader of `store`, by way of `cache`.
+    #[must_use]
+    pub fn new(index: Arc<dyn ConnectionIndex>, store: Arc<dyn Store>, cache: CredentialCache) -> Self {
+        Self { index, store, cache }
+    }
+
+    /// The current credentials.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no such connection or it is disconnected; else what the store or
+    /// the database failed with.
+    pub async fn read(&self, permit: &Permit<Read>, freshness: Freshness) -> Result<Arc<Served>, Error> {
+        let load = || {
+            let (reader, permit) = (self.clone(), permit.clone());
+            async move { reader.load(&permit).await }.boxed()
+        };
+        self.cache.read(permit.on(), freshness, load).await
+    }
+
+    /// The credentials before the current ones. Never cached.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there are none; else as [`CredentialReader::read`].
+    pub async fn read_previous(&self, permit: &Permit<Read>) -> Result<Served, Error> {
+        let name = permit.on();
+        let connection = self.index.find_connection(name.org(), name.connection()).await?;
+        let connection = connection.ok_or(Error::NotFound)?;
+        let previous = connection.previous.ok_or(Error::NotFound)?;
+        let secret = self.store.get(permit, Which::Version(&previous)).await?.ok_or(Error::NotFound)?;
+        Ok(Served {
+            provider: connection.provider,
+            credentials: credentials_in(&secret)?,
+            version: secret.version,
+            source: connection.source,
+        })
+    }
+
+    async fn load(&self, permit: &Permit<Read>) -> Result<Served, Error> {
+        let name = permit.on();
+        let connection = self
+            .index
+            .find_connection(name.org(), name.connection())
+            .await?
+            .filter(|connection| !connection.is_disconnected())
+            .ok_or(Error::NotFound)?;
+        let mut secret = self.store.get(permit, Which::Current).await?;
+        // AWS may answer with the version before for a moment after a write: ask for the one we know.
+        // Any other version was written by another program, and is the truth.
+        if secret.as_ref().is_some_and(|secret| Some(&secret.version) == connection.previous.as_ref()) {
+            let known = self.store.get(permit, Which::Version(&connection.version)).await?;
+            secret = known.or(secret);
+        }
+        let Some(secret) = secret else {
+            tracing::warn!(org = %name.org(), connection = %name.connection(), "the store has lost a secret that the index knows");
+            return Err(Error::NotFound);
+        };
+        let credentials = credentials_in(&secret)?;
+        if credentials.is_empty() {
+            // Erased, by a disconnect that is under way or by another program.
+            return Err(Error::NotFound);
+        }
+        Ok(Served {
+            provider: connection.provider,
+            credentials,
+            version: secret.version,
+            source: connection.source,
+        })
+    }
+}
+
+fn credentials_in(secret: &StoredSecret) -> Result<crate::domain::secret::Credentials, Error> {
+    secret.credentials().map_err(|e| Error::StoreRefused(e.to_string()))
+}

@@ -1,0 +1,279 @@
+//! API tokens: who is calling, and who may make whom.
+//!
+//! A token that was found valid is remembered, so that a request needs no query. It is forgotten at
+//! once when this replica revokes one and within a second when another process does (see
+//! [`super::changes`]), and after the cache's TTL in any case. Callers are made here and nowhere else.
+
+use std::{
+    collections::BTreeSet,
+    num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter, clock::Clock as _, clock::DefaultClock};
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::error::Error;
+use crate::{
+    domain::{
+        access::{Actor, ActorType, Caller, ManageTokens, Orgs, Permit, Reach},
+        clock::{Clock, Random, time_ordered_id},
+        event::{Event, EventType, RequestId},
+        token::{HashedToken, PlainToken, TokenName, TokenRecord},
+    },
+    port::index::TokenIndex,
+};
+
+/// The most tokens that are remembered at a time.
+const REMEMBERED: u64 = 100_000;
+
+/// The tokens' use cases. Clones share what they remember.
+#[derive(Clone)]
+pub struct Tokens(Arc<Inner>);
+
+struct Inner {
+    index: Arc<dyn TokenIndex>,
+    known: moka::sync::Cache<HashedToken, Arc<Known>>,
+    /// Counts revocations, so that a token read before one is not remembered after it.
+    revocations: AtomicU64,
+    settings: TokenSettings,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+}
+
+struct Known {
+    caller: Arc<Caller>,
+    expires_at: Option<Timestamp>,
+    loaded_at: Duration,
+    limiter: Option<DefaultDirectRateLimiter>,
+}
+
+/// How tokens are treated.
+#[derive(Debug, Clone, Copy)]
+pub struct TokenSettings {
+    /// How long a token is remembered without asking the database again.
+    pub ttl: Duration,
+    /// How many requests a second one token may make of one replica.
+    pub rate: Option<NonZeroU32>,
+}
+
+/// A token to be made.
+#[derive(Debug, Clone)]
+pub struct NewToken {
+    /// What it is called.
+    pub name: TokenName,
+    /// What it reaches.
+    pub reach: Reach,
+    /// When it ends, counted from now.
+    pub expires_in: Option<Duration>,
+}
+
+impl Tokens {
+    /// Tokens in `index`.
+    #[must_use]
+    pub fn new(
+        index: Arc<dyn TokenIndex>,
+        settings: TokenSettings,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Self {
+        let known = moka::sync::Cache::builder().max_capacity(REMEMBERED).time_to_live(settings.ttl).build();
+        Self(Arc::new(Inner { index, known, revocations: AtomicU64::new(0), settings, clock, random }))
+    }
+
+    /// The caller that bears this token.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] if it opens nothing, [`Error::RateLimited`] if it is used too often,
+    /// or what the database failed with.
+    pub async fn authenticate(&self, presented: &str) -> Result<Arc<Caller>, Error> {
+        let parsed = PlainToken::parse(presented);
+        let hash = parsed.map_err(|_| Error::Unauthenticated("not a token, or not copied whole"))?.hashed();
+        let known = match self.known(&hash) {
+            Some(known) => known,
+            None => self.look_up(&hash).await?,
+        };
+        if known.expires_at.is_some_and(|end| end <= self.0.clock.now()) {
+            return Err(Error::Unauthenticated("expired"));
+        }
+        if let Some(Err(wait)) = known.limiter.as_ref().map(RateLimiter::check) {
+            return Err(Error::RateLimited {
+                retry_after: wait.wait_time_from(DefaultClock::default().now()),
+            });
+        }
+        Ok(Arc::clone(&known.caller))
+    }
+
+    fn known(&self, hash: &HashedToken) -> Option<Arc<Known>> {
+        let known = self.0.known.get(hash)?;
+        let age = self.0.clock.uptime().saturating_sub(known.loaded_at);
+        (age < self.0.settings.ttl).then_some(known)
+    }
+
+    async fn look_up(&self, hash: &HashedToken) -> Result<Arc<Known>, Error> {
+        let revocations = self.0.revocations.load(Ordering::SeqCst);
+        let loaded_at = self.0.clock.uptime();
+        let record = self.0.index.find_token(hash).await?;
+        let record = record.ok_or(Error::Unauthenticated("unknown"))?;
+        if !record.is_valid_at(self.0.clock.now()) {
+            return Err(Error::Unauthenticated("revoked or expired"));
+        }
+        let actor = Actor {
+            r#type: ActorType::Token,
+            id: record.id.to_string(),
+            name: Some(record.name.as_str().to_owned()),
+        };
+        let known = Arc::new(Known {
+            caller: Arc::new(Caller::new(actor, record.reach)),
+            expires_at: record.expires_at,
+            loaded_at,
+            limiter: self.0.settings.rate.map(|rate| RateLimiter::direct(Quota::per_second(rate))),
+        });
+        if !self.0.settings.ttl.is_zero() {
+            self.0.known.insert(*hash, Arc::clone(&known));
+            if self.0.revocations.load(Ordering::SeqCst) != revocations {
+                self.0.known.invalidate(hash);
+            }
+        }
+        Ok(known)
+    }
+
+    /// Asks the database again about every token: one was revoked elsewhere.
+    pub fn forget_all(&self) {
+        self.0.revocations.fetch_add(1, Ordering::SeqCst);
+        self.0.known.invalidate_all();
+    }
+
+    /// Makes a token that reaches no more than the permit's own.
+    ///
+    /// # Errors
+    /// [`Error::MissingScope`] or [`Error::NotFound`] if it would reach more; [`Error::InvalidRequest`] if
+    /// it would end before it began; else what the database failed with.
+    pub async fn create(
+        &self,
+        permit: &Permit<ManageTokens, Reach>,
+        wanted: NewToken,
+        request_id: Option<RequestId>,
+    ) -> Result<(PlainToken, TokenRecord), Error> {
+        if let Some(scope) = wanted.reach.scopes.difference(&permit.on().scopes).next() {
+            return Err(Error::MissingScope(*scope));
+        }
+        if !permit.on().covers(&wanted.reach) {
+            return Err(Error::NotFound);
+        }
+        let token = PlainToken::generate(&*self.0.random);
+        let record = self.record(wanted)?;
+        let events = self.events(EventType::TokenCreated, permit.actor(), &record, request_id.as_ref());
+        if !self.0.index.add_token(&record, &token.hashed(), &events).await? {
+            return Err(Error::Internal("a new token was there already".into()));
+        }
+        tracing::info!(token = %record.id, actor = %permit.actor().id, "token created");
+        Ok((token, record))
+    }
+
+    /// The tokens that reach no more than the permit's own, oldest first; no revoked ones.
+    ///
+    /// # Errors
+    /// What the database failed with.
+    pub async fn list(&self, permit: &Permit<ManageTokens, Reach>) -> Result<Vec<TokenRecord>, Error> {
+        let tokens = self.0.index.list_tokens().await?;
+        Ok(tokens.into_iter().filter(|token| permit.on().covers(&token.reach)).collect())
+    }
+
+    /// Revokes a token that reaches no more than the permit's own.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is none to revoke, or what the database failed with.
+    pub async fn revoke(
+        &self,
+        permit: &Permit<ManageTokens, Reach>,
+        id: Uuid,
+        request_id: Option<RequestId>,
+    ) -> Result<(), Error> {
+        let token =
+            self.list(permit).await?.into_iter().find(|token| token.id == id).ok_or(Error::NotFound)?;
+        let events = self.events(EventType::TokenRevoked, permit.actor(), &token, request_id.as_ref());
+        let revoked = self.0.index.revoke_token(id, self.0.clock.now(), &events).await?;
+        self.forget_all();
+        if !revoked {
+            return Err(Error::NotFound);
+        }
+        tracing::info!(token = %id, actor = %permit.actor().id, "token revoked");
+        Ok(())
+    }
+
+    /// Makes sure that the operator's own token, which reaches everything, is there. One that was
+    /// revoked stays so.
+    ///
+    /// # Errors
+    /// What the database failed with.
+    pub async fn ensure_bootstrap(&self, token: &PlainToken) -> Result<(), Error> {
+        if let Some(record) = self.0.index.find_token(&token.hashed()).await? {
+            if !record.is_valid_at(self.0.clock.now()) {
+                tracing::warn!(token = %record.id, "the bootstrap token was revoked and opens nothing");
+            }
+            return Ok(());
+        }
+        let name = TokenName::try_from("bootstrap".to_owned()).expect("it is a name");
+        let record = self.record(NewToken { name, reach: Reach::everything(), expires_in: None })?;
+        let actor = Arc::new(Actor { r#type: ActorType::System, id: "start".into(), name: None });
+        let events = self.events(EventType::TokenCreated, &actor, &record, None);
+        self.0.index.add_token(&record, &token.hashed(), &events).await?;
+        Ok(())
+    }
+
+    fn record(&self, wanted: NewToken) -> Result<TokenRecord, Error> {
+        let created_at = self.0.clock.now();
+        let end = |lasts: Duration| {
+            created_at
+                .checked_add(lasts)
+                .map_err(|_| Error::InvalidRequest("expires_in is too far away".into()))
+        };
+        Ok(TokenRecord {
+            id: time_ordered_id(&*self.0.clock, &*self.0.random),
+            name: wanted.name,
+            reach: wanted.reach,
+            created_at,
+            expires_at: wanted.expires_in.map(end).transpose()?,
+            revoked_at: None,
+        })
+    }
+
+    /// One event for each organization that the token reaches, or one for all of them.
+    fn events(
+        &self,
+        r#type: EventType,
+        actor: &Arc<Actor>,
+        token: &TokenRecord,
+        request_id: Option<&RequestId>,
+    ) -> Vec<Event> {
+        let orgs: BTreeSet<_> = match &token.reach.orgs {
+            Orgs::All => [None].into(),
+            Orgs::Only(orgs) => orgs.iter().cloned().map(Some).collect(),
+        };
+        let event = |org| Event {
+            id: time_ordered_id(&*self.0.clock, &*self.0.random),
+            org,
+            r#type,
+            at: self.0.clock.now(),
+            actor: Arc::clone(actor),
+            connection: None,
+            version: None,
+            token: Some(token.id),
+            request_id: request_id.cloned(),
+        };
+        orgs.into_iter().map(event).collect()
+    }
+}
+
+/// The person at the command line: whoever reaches the database reaches everything.
+#[must_use]
+pub fn operator() -> Caller {
+    let actor = Actor { r#type: ActorType::Operator, id: "cli".into(), name: None };
+    Caller::new(actor, Reach::everything())
+}

@@ -1,0 +1,426 @@
+//! The write protocol: a change is whole or did not happen, whenever the process dies.
+//!
+//! 1. The intent is recorded, with the id of the version to come. Its row is the lock: one writer to a
+//!    connection at a time.
+//! 2. The store is asked to make that version current. The id is AWS's `ClientRequestToken`, so asking
+//!    twice does no harm.
+//! 3. In one transaction the index takes the version over, the event is appended, the answer is kept
+//!    under its idempotency key, and the intent goes.
+//!
+//! Dying between two steps leaves the intent. Whoever finds it after its lease ran out ([`settle`], from
+//! the reconciler or from the next writer) asks the store which version is current: the intent's, then
+//! step 3 is done; another, then the write never happened and the intent is dropped.
+//!
+//! A lease outlasts the time limit of its writer, so nobody settles what a living writer may still do.
+//!
+//! [`settle`]: Writer::settle
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::{
+    cache::CredentialCache,
+    error::{Conflict, Error},
+};
+use crate::{
+    domain::{
+        access::{MayRead, Permit, SystemTask, Write},
+        clock::{Clock, Random, time_ordered_id},
+        connection::{Connection, Source, Status, shown_fields},
+        event::{Event, EventType, RequestId},
+        idempotency::IdempotencyKey,
+        precondition::Precondition,
+        provider::Catalogue,
+        secret::{Credentials, SecretName, Version},
+    },
+    port::{
+        index::{ANSWERS_KEPT, Answer, Begun, ConnectionIndex, Intent, LabelChange, Outcome, Plan},
+        store::{Expect, Store, StoredSecret, Which},
+    },
+};
+
+/// What a caller says about how a write may be done.
+#[derive(Debug, Clone, Default)]
+pub struct Terms {
+    /// What must hold beforehand.
+    pub precondition: Precondition,
+    /// Under which key the answer is kept.
+    pub idempotency: Option<IdempotencyKey>,
+    /// In which request it happens.
+    pub request_id: Option<RequestId>,
+}
+
+/// How long writes may take.
+#[derive(Debug, Clone, Copy)]
+pub struct WriteLimits {
+    /// From the recorded intent to the store's last answer.
+    pub time: Duration,
+    /// How long a writer waits for another one to end before it gives up.
+    pub wait: Duration,
+}
+
+/// What a lease has beyond the time limit, for the database's last word and for clocks that differ.
+const LEASE_MARGIN: Duration = Duration::from_secs(2);
+
+/// Carries out writes.
+pub struct Writer {
+    /// Where intents, connections and events are kept.
+    pub index: Arc<dyn ConnectionIndex>,
+    /// Where credentials are kept.
+    pub store: Arc<dyn Store>,
+    /// What has to forget what was written.
+    pub cache: CredentialCache,
+    /// What each provider's fields are.
+    pub catalogue: Arc<Catalogue>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Where versions get their randomness.
+    pub random: Arc<dyn Random>,
+    /// How long it may take.
+    pub limits: WriteLimits,
+}
+
+/// What is to be written, once the connection is locked.
+pub(super) enum Work {
+    Put(Credentials),
+    RollBack,
+    Disconnect,
+}
+
+/// How a write failed.
+enum Failure {
+    /// The store was not changed.
+    Clean(Error),
+    /// Nobody knows.
+    Unknown(Error),
+}
+
+impl<E: Into<Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Clean(error.into())
+    }
+}
+
+impl Writer {
+    /// A fresh version id.
+    pub(super) fn new_version(&self) -> Version {
+        Version::generate(&*self.clock, &*self.random)
+    }
+
+    /// The answer kept under the terms' key, if the same request was answered before.
+    pub(super) async fn answered(&self, name: &SecretName, terms: &Terms) -> Result<Option<Answer>, Error> {
+        let Some(key) = &terms.idempotency else { return Ok(None) };
+        let not_before = self.clock.now() - ANSWERS_KEPT;
+        match self.index.find_answer(name.org(), key, not_before).await? {
+            Some((fingerprint, answer)) if fingerprint == key.fingerprint => Ok(Some(answer)),
+            Some(_) => Err(Error::Conflict(Conflict::IdempotencyKeyReused)),
+            None => Ok(None),
+        }
+    }
+
+    /// Carries out one write, from the intent to the answer.
+    pub(super) async fn carry_out(
+        &self,
+        permit: &Permit<Write>,
+        plan: Plan,
+        work: Work,
+        terms: &Terms,
+    ) -> Result<Answer, Error> {
+        let intent = self.begin(permit, plan, terms).await?;
+        let org = &intent.org;
+        match self.attempt(permit, &intent, work, terms).await {
+            Ok(answer) => Ok(answer),
+            Err(Failure::Clean(error)) => {
+                if let Err(e) = self.index.drop_write(org, &intent).await {
+                    tracing::warn!(%org, connection = %intent.connection, error = %e, "an intent is left to the reconciler");
+                }
+                Err(error)
+            }
+            Err(Failure::Unknown(error)) => {
+                tracing::warn!(%org, connection = %intent.connection, version = %intent.version, %error,
+                    "a write's outcome is unknown; the reconciler will find out");
+                // If this fails too, the lease says the same a little later.
+                let _ = self.index.doubt_write(org, &intent).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Step 1: the intent, once no other stands.
+    async fn begin(&self, permit: &Permit<Write>, plan: Plan, terms: &Terms) -> Result<Intent, Error> {
+        let name = permit.on();
+        let give_up = Instant::now() + self.limits.wait;
+        let mut pause = Duration::from_millis(10);
+        loop {
+            let intent = Intent {
+                org: name.org().clone(),
+                connection: name.connection().clone(),
+                version: self.new_version(),
+                plan: plan.clone(),
+                actor: (**permit.actor()).clone(),
+                request_id: terms.request_id.as_ref().map(|id| id.as_str().to_owned()),
+                idempotency: terms.idempotency.clone(),
+                lease_until: self.clock.now() + self.lease(),
+                uncertain: false,
+            };
+            let other = match self.index.begin_write(name.org(), &intent).await? {
+                Begun::Alone => return Ok(intent),
+                Begun::Busy(other) => other,
+            };
+            let now = self.clock.now();
+            if other.lease_until <= now {
+                self.settle(&other).await?;
+                continue;
+            }
+            if other.uncertain {
+                let left = other.lease_until.duration_since(now).unsigned_abs();
+                let reason = "an earlier write's outcome is not known yet".into();
+                return Err(Error::Unavailable { reason, retry_after: left });
+            }
+            if Instant::now() >= give_up {
+                return Err(Error::Conflict(Conflict::WriteUnderWay));
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(100));
+        }
+    }
+
+    fn lease(&self) -> Duration {
+        self.limits.time + LEASE_MARGIN
+    }
+
+    /// Steps 2 and 3, the connection being locked.
+    async fn attempt(
+        &self,
+        permit: &Permit<Write>,
+        intent: &Intent,
+        work: Work,
+        terms: &Terms,
+    ) -> Result<Answer, Failure> {
+        let deadline = Instant::now() + self.limits.time;
+        let late = |_| Error::unavailable("the store took too long");
+        if let Some(answer) = self.answered(permit.on(), terms).await? {
+            self.index.drop_write(&intent.org, intent).await?;
+            return Ok(answer);
+        }
+        let before = self.index.find_connection(&intent.org, &intent.connection).await?;
+        if !terms.precondition.holds(before.as_ref().map(|connection| &connection.version)) {
+            return Err(Error::PreconditionFailed.into());
+        }
+        let prepared = timeout_at(deadline, self.prepare(permit, before.as_ref(), intent, work)).await;
+        let (credentials, unchanged) = prepared.map_err(late)??;
+        if unchanged {
+            return self.complete(intent, before, &credentials, true).await;
+        }
+        let expect = if before.is_some() { Expect::Existing } else { Expect::Missing };
+        match timeout_at(deadline, self.store(permit, intent, &credentials, expect)).await {
+            Err(elapsed) => return Err(Failure::Unknown(late(elapsed))),
+            Ok(Err(error)) if matches!(error, Error::Unavailable { .. }) => {
+                return Err(Failure::Unknown(error));
+            }
+            Ok(Err(error)) => return Err(Failure::Clean(error)),
+            Ok(Ok(())) => {}
+        }
+        self.complete(intent, before, &credentials, false).await
+    }
+
+    /// What to write, and whether it is there already.
+    async fn prepare(
+        &self,
+        permit: &Permit<Write>,
+        before: Option<&Connection>,
+        intent: &Intent,
+        work: Work,
+    ) -> Result<(Credentials, bool), Error> {
+        match work {
+            Work::Put(credentials) => {
+                let Some(before) = before.filter(|connection| !connection.is_disconnected()) else {
+                    return Ok((credentials, false));
+                };
+                if matches!(&intent.plan, Plan::Put { provider, .. } if *provider != before.provider) {
+                    return Err(Error::Conflict(Conflict::OtherProvider));
+                }
+                let current = self.store.get(permit, Which::Current).await?;
+                let same = current.is_some_and(|current| {
+                    current.version == before.version
+                        && current.credentials().is_ok_and(|current| current.same_as(&credentials))
+                });
+                Ok((credentials, same))
+            }
+            Work::RollBack => {
+                let nothing = || Error::Conflict(Conflict::NothingToRollBackTo);
+                let previous = before.ok_or(Error::NotFound)?.previous.as_ref().ok_or_else(nothing)?;
+                let secret = self.store.get(permit, Which::Version(previous)).await?.ok_or_else(nothing)?;
+                let credentials = secret.credentials().map_err(|e| Error::StoreRefused(e.to_string()))?;
+                Ok((credentials, false))
+            }
+            Work::Disconnect => {
+                let before = before.ok_or(Error::NotFound)?;
+                Ok((Credentials::none(), before.is_disconnected()))
+            }
+        }
+    }
+
+    /// Step 2. A disconnect writes twice: one empty version would leave the keys readable as the
+    /// previous one.
+    async fn store(
+        &self,
+        permit: &Permit<Write>,
+        intent: &Intent,
+        credentials: &Credentials,
+        expect: Expect,
+    ) -> Result<(), Error> {
+        self.store.put(permit, &intent.version, credentials, expect).await?;
+        if let Plan::Disconnect { erase } = &intent.plan {
+            // Part of the keys' erasure has happened: whatever stops the rest, the outcome is open.
+            let rest = self.store.put(permit, erase, credentials, Expect::Existing).await;
+            rest.map_err(|e| Error::unavailable(format!("after one of two empty versions: {e}")))?;
+        }
+        Ok(())
+    }
+
+    /// Step 3.
+    async fn complete(
+        &self,
+        intent: &Intent,
+        before: Option<Connection>,
+        credentials: &Credentials,
+        unchanged: bool,
+    ) -> Result<Answer, Failure> {
+        let answer = self.answer(intent, before, credentials, unchanged);
+        let event = self.event(intent, &answer);
+        let completed = self.index.complete_write(&intent.org, intent, &answer, &event).await;
+        self.cache.forget(&answer.connection.secret_name());
+        match completed {
+            Ok(true) => {
+                tracing::info!(org = %intent.org, connection = %intent.connection, event = event.r#type.as_str(),
+                    version = %answer.connection.version, actor = %intent.actor.id, "connection changed");
+                Ok(answer)
+            }
+            Ok(false) => Err(Failure::Clean(Error::unavailable("another process settled this write"))),
+            Err(error) => Err(Failure::Unknown(error.into())),
+        }
+    }
+
+    fn answer(
+        &self,
+        intent: &Intent,
+        before: Option<Connection>,
+        credentials: &Credentials,
+        unchanged: bool,
+    ) -> Answer {
+        let now = self.clock.now();
+        let label = |old: Option<_>| match &intent.plan {
+            Plan::Put { label: LabelChange::Set(new), .. } => new.clone(),
+            Plan::Put { label: LabelChange::Keep, .. } | Plan::RollBack | Plan::Disconnect { .. } => old,
+        };
+        if unchanged && let Some(before) = before {
+            let new_label = label(before.label.clone());
+            let relabelled = new_label != before.label;
+            let outcome = match intent.plan {
+                Plan::Disconnect { .. } => Outcome::Disconnected,
+                Plan::Put { .. } | Plan::RollBack if relabelled => Outcome::Updated,
+                Plan::Put { .. } | Plan::RollBack => Outcome::Unchanged,
+            };
+            let updated_at = if relabelled { now } else { before.updated_at };
+            return Answer { outcome, connection: Connection { label: new_label, updated_at, ..before } };
+        }
+        let (outcome, version, status) = match &intent.plan {
+            Plan::Put { .. } if before.is_none() => (Outcome::Created, &intent.version, Status::Active),
+            Plan::Put { .. } => (Outcome::Updated, &intent.version, Status::Active),
+            Plan::RollBack => (Outcome::RolledBack, &intent.version, Status::Active),
+            Plan::Disconnect { erase } => (Outcome::Disconnected, erase, Status::Disconnected),
+        };
+        let provider = match (&intent.plan, &before) {
+            (Plan::Put { provider, .. }, _) => provider.clone(),
+            (_, Some(before)) => before.provider.clone(),
+            (_, None) => unreachable!("only a put begins without a connection"),
+        };
+        let previous = before
+            .as_ref()
+            .filter(|before| status == Status::Active && !before.is_disconnected())
+            .map(|before| before.version.clone());
+        let connection = Connection {
+            org: intent.org.clone(),
+            name: intent.connection.clone(),
+            fields: shown_fields(self.catalogue.get(&provider), credentials),
+            provider,
+            label: label(before.as_ref().and_then(|before| before.label.clone())),
+            status,
+            source: Source::Managed,
+            version: version.clone(),
+            generation: before.as_ref().map_or(0, |before| before.generation) + 1,
+            previous,
+            verified_at: None,
+            created_at: before.as_ref().map_or(now, |before| before.created_at),
+            updated_at: now,
+        };
+        Answer { outcome, connection }
+    }
+
+    fn event(&self, intent: &Intent, answer: &Answer) -> Event {
+        Event {
+            id: time_ordered_id(&*self.clock, &*self.random),
+            org: Some(intent.org.clone()),
+            r#type: match answer.outcome {
+                Outcome::Created => EventType::ConnectionCreated,
+                Outcome::Updated => EventType::ConnectionUpdated,
+                Outcome::Unchanged => EventType::ConnectionUnchanged,
+                Outcome::RolledBack => EventType::ConnectionRolledBack,
+                Outcome::Disconnected => EventType::ConnectionDisconnected,
+            },
+            at: self.clock.now(),
+            actor: Arc::new(intent.actor.clone()),
+            connection: Some(intent.connection.clone()),
+            version: Some(answer.connection.version.clone()),
+            token: None,
+            request_id: intent.request_id.as_deref().and_then(|id| id.parse().ok()),
+        }
+    }
+
+    /// Finds out what became of a write whose writer is gone, and finishes or drops it.
+    ///
+    /// # Errors
+    /// If the store or the database can't say: the intent stays for the next try.
+    pub(super) async fn settle(&self, intent: &Intent) -> Result<(), Error> {
+        let now = self.clock.now();
+        if !self.index.take_over_write(&intent.org, intent, now, now + self.lease()).await? {
+            return Ok(());
+        }
+        let name = SecretName::new(intent.org.clone(), intent.connection.clone());
+        let permit = SystemTask::Reconciler.permit(name);
+        let current = self.store.get(&permit as &dyn MayRead, Which::Current).await?;
+        let made = match &intent.plan {
+            Plan::Put { .. } | Plan::RollBack => current.filter(|current| current.version == intent.version),
+            Plan::Disconnect { erase } => self.finish_erasing(&permit, intent, erase, current).await?,
+        };
+        let Some(made) = made else {
+            tracing::info!(org = %intent.org, connection = %intent.connection, version = %intent.version,
+                "dropped a write that never reached the store");
+            return Ok(self.index.drop_write(&intent.org, intent).await?);
+        };
+        let before = self.index.find_connection(&intent.org, &intent.connection).await?;
+        let credentials = made.credentials().map_err(|e| Error::StoreRefused(e.to_string()))?;
+        match self.complete(intent, before, &credentials, false).await {
+            Ok(_) => Ok(()),
+            Err(Failure::Clean(error) | Failure::Unknown(error)) => Err(error),
+        }
+    }
+
+    async fn finish_erasing(
+        &self,
+        permit: &Permit<Write>,
+        intent: &Intent,
+        erase: &Version,
+        current: Option<StoredSecret>,
+    ) -> Result<Option<StoredSecret>, Error> {
+        match current {
+            Some(current) if current.version == intent.version => {
+                self.store.put(permit, erase, &Credentials::none(), Expect::Existing).await?;
+                Ok(Some(current))
+            }
+            current => Ok(current.filter(|current| current.version == *erase)),
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! `keybroker dev`
+
+use std::{net::Ipv4Addr, num::NonZeroU32, path::PathBuf, time::Duration};
+
+use anyhow::Context;
+use clap::Args;
+
+use super::{Failure, until_told_to_stop};
+use crate::{
+    adapter::local::Keyring,
+    app::App,
+    broker::tokens::{NewToken, operator},
+    config::{DatabaseUrl, LogFlags, Settings, StoreSettings},
+    domain::{
+        access::Reach,
+        clock::SystemRandom,
+        secret::Prefix,
+        token::{PlainToken, TokenName},
+    },
+    telemetry,
+};
+
+/// Serve on this machine, with everything embedded and no AWS account.
+#[derive(Debug, Args)]
+pub(super) struct Dev {
+    /// Port on 127.0.0.1; 0 picks a free one.
+    #[arg(long, default_value_t = 8080)]
+    port: u16,
+
+    /// Where state is kept: the database and the master key.
+    #[arg(long, default_value = ".keybroker", value_name = "FOLDER")]
+    state: PathBuf,
+
+    #[command(flatten)]
+    log: LogFlags,
+}
+
+/// What the token is called that each start makes anew.
+const TOKEN: &str = "dev";
+
+impl Dev {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        telemetry::start_logging(&self.log.log, self.log.log_format)
+            .map_err(|e| Failure::Usage(format!("KEYBROKER_LOG is not a filter: {e}")))?;
+        let app = App::start(self.settings()?).await?;
+        let token = fresh_token(&app).await?;
+        println!("{}", welcome(&self.state, &app, &token));
+        until_told_to_stop().await?;
+        app.stop().await;
+        Ok(())
+    }
+
+    fn settings(&self) -> Result<Settings, Failure> {
+        make_private_folder(&self.state)?;
+        let master_key_file = self.state.join("master.key");
+        if !master_key_file.exists() {
+            Keyring::generate_file(&master_key_file, &SystemRandom)
+                .context("the master key can't be made")?;
+        }
+        let database = self.state.join("keybroker.db");
+        Ok(Settings {
+            listen: (Ipv4Addr::LOCALHOST, self.port).into(),
+            admin_listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            database_url: DatabaseUrl(format!("sqlite:{}", database.display())),
+            database_connections: 8,
+            store: StoreSettings::Local { master_key_file },
+            prefix: Prefix::default(),
+            store_timeout: Duration::from_secs(5),
+            write_wait: Duration::from_secs(2),
+            cache_ttl: Duration::from_secs(300),
+            cache_stale_if_error: Duration::from_secs(900),
+            cache_max_bytes: 64 << 20,
+            bootstrap_token: None,
+            token_rate: None::<NonZeroU32>,
+            shutdown_grace: Duration::from_secs(5),
+        })
+    }
+}
+
+fn make_private_folder(folder: &PathBuf) -> Result<(), Failure> {
+    use std::os::unix::fs::DirBuilderExt;
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700).create(folder).with_context(|| {
+        format!("the folder {} can't be made; choose another with --state", folder.display())
+    })?;
+    Ok(())
+}
+
+/// A token for this run. It is shown once and not kept, so the one of the run before is revoked.
+async fn fresh_token(app: &App) -> Result<PlainToken, Failure> {
+    let operator = operator();
+    let permit = operator.permit_tokens().context("the operator may make tokens")?;
+    let tokens = app.tokens();
+    for old in tokens.list(&permit).await.context("the tokens can't be read")? {
+        if old.name.as_str() == TOKEN {
+            tokens.revoke(&permit, old.id, None).await.context("the last run's token can't be revoked")?;
+        }
+    }
+    let name: TokenName = TOKEN.parse().context("a fixed name")?;
+    let wanted = NewToken { name, reach: Reach::everything(), expires_in: None };
+    let (token, _) = tokens.create(&permit, wanted, None).await.context("a token can't be made")?;
+    Ok(token)
+}
+
+fn welcome(state: &std::path::Path, app: &App, token: &PlainToken) -> String {
+    let (base, token) = (format!("http://{}", app.address()), token.reveal());
+    let connection = format!("{base}/v1/orgs/acme/connections/vapi");
+    format!(
+        r#"keybroker {version}, for development: everything is kept in {state}
+
+listening on {base}
+
+Token, with every scope for every organization, until the next start:
+
+  export KEYBROKER_TOKEN={token}
+
+Store a Vapi key of the organization acme, and read it back:
+
+  curl -X PUT {connection} \
+    -H "Authorization: Bearer $KEYBROKER_TOKEN" -H 'Content-Type: application/json' \
+    -d '{{"credentials":{{"publicApiKey":"pk-demo","privateApiKey":"sk-demo-0123456789"}}}}'
+
+  curl {connection}/credentials -H "Authorization: Bearer $KEYBROKER_TOKEN"
+
+API documentation: {base}/docs
+Metrics: http://{admin}/metrics
+"#,
+        version = env!("CARGO_PKG_VERSION"),
+        state = state.display(),
+        admin = app.admin_address(),
+    )
+}

@@ -1,0 +1,16 @@
+//! Pure values: no I/O, no clock of their own, nothing invalid.
+//!
+//! A value that exists is valid: fields are private and every constructor goes through one check.
+//! Time and randomness come in as arguments ([`clock`]).
+
+pub mod access;
+pub mod clock;
+pub mod connection;
+pub mod event;
+pub mod id;
+pub mod idempotency;
+pub mod policy;
+pub mod precondition;
+pub mod provider;
+pub mod secret;
+pub mod token;

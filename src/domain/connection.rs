@@ -1,0 +1,190 @@
+//! A connection as its organization sees it: everything but the keys.
+
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    id::{ConnectionName, OrgId, ProviderName},
+    provider::Provider,
+    secret::{Credentials, SecretName, Version},
+};
+
+/// What the index knows of a connection. Nothing in it is secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connection {
+    /// Whose it is.
+    pub org: OrgId,
+    /// Its name in the organization.
+    pub name: ConnectionName,
+    /// The provider whose keys it holds.
+    pub provider: ProviderName,
+    /// What people call it.
+    pub label: Option<Label>,
+    /// Whether its keys can be used.
+    pub status: Status,
+    /// Where its keys are.
+    pub source: Source,
+    /// The version that is current in the store.
+    pub version: Version,
+    /// How many versions there were, this one included. Orders versions whatever the clocks say.
+    pub generation: i64,
+    /// The version to which a rollback goes, if there is one.
+    pub previous: Option<Version>,
+    /// What may be shown of each field.
+    pub fields: Vec<ShownField>,
+    /// When the provider last took the keys.
+    pub verified_at: Option<Timestamp>,
+    /// When the connection was first made.
+    pub created_at: Timestamp,
+    /// When its keys, label or status last changed.
+    pub updated_at: Timestamp,
+}
+
+impl Connection {
+    /// Where its keys are kept.
+    #[must_use]
+    pub fn secret_name(&self) -> SecretName {
+        SecretName::new(self.org.clone(), self.name.clone())
+    }
+
+    /// Whether there are no keys to read.
+    #[must_use]
+    pub fn is_disconnected(&self) -> bool {
+        self.status == Status::Disconnected
+    }
+}
+
+/// What may be shown of one field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShownField {
+    /// The field's name.
+    pub name: String,
+    /// As much as may be seen.
+    #[serde(flatten)]
+    pub shown: Shown,
+}
+
+/// How much of a field may be seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Shown {
+    /// All of it: the catalogue says that it is no secret.
+    Value(String),
+    /// Its last four characters, where it has sixteen or more.
+    Hint(Option<String>),
+}
+
+/// What may be shown of `credentials`, by what the catalogue says of each field. Of a provider that is
+/// not in it (any more), everything counts as secret.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "shows what the catalogue calls public, and hints")]
+pub fn shown_fields(provider: Option<&Provider>, credentials: &Credentials) -> Vec<ShownField> {
+    let show = |(name, value): (&str, &secrecy::SecretString)| {
+        let value = value.expose_secret();
+        let shown = if provider.is_some_and(|provider| provider.is_public(name)) {
+            Shown::Value(value.to_owned())
+        } else {
+            Shown::Hint(hint(value))
+        };
+        ShownField { name: name.to_owned(), shown }
+    };
+    credentials.iter().map(show).collect()
+}
+
+fn hint(value: &str) -> Option<String> {
+    let length = value.chars().count();
+    (length >= 16).then(|| std::iter::once('…').chain(value.chars().skip(length - 4)).collect())
+}
+
+/// Whether a connection's keys can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// They can.
+    Active,
+    /// The provider refuses them.
+    NeedsReconnect,
+    /// They were erased.
+    Disconnected,
+}
+
+/// Where a connection's keys are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// In keybroker's own store.
+    Managed,
+}
+
+macro_rules! stored_as_text {
+    ($type:ident { $($variant:ident = $text:literal),+ }) => {
+        impl $type {
+            /// The name that the API and the index use.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = UnknownName;
+
+            fn from_str(text: &str) -> Result<Self, UnknownName> {
+                match text { $($text => Ok(Self::$variant),)+ _ => Err(UnknownName) }
+            }
+        }
+    };
+}
+
+/// The index holds a name that this version of keybroker does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a status or source that this version does not know")]
+pub struct UnknownName;
+
+stored_as_text!(Status { Active = "active", NeedsReconnect = "needs_reconnect", Disconnected = "disconnected" });
+stored_as_text!(Source { Managed = "managed" });
+
+/// What people call a connection: 1 to 200 characters, none of them a control character.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Label(String);
+
+/// Not a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a label is 1 to 200 characters, without control characters")]
+pub struct InvalidLabel;
+
+impl Label {
+    /// The label as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Label {
+    type Error = InvalidLabel;
+
+    fn try_from(text: String) -> Result<Self, InvalidLabel> {
+        if (1..=200).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
+            Ok(Self(text))
+        } else {
+            Err(InvalidLabel)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_needs_sixteen_characters() {
+        assert_eq!(hint("123456789012345"), None);
+        assert_eq!(hint("1234567890129f3c").as_deref(), Some("…9f3c"));
+        assert_eq!(hint("ääääääääääääöööö").as_deref(), Some("…öööö"));
+    }
+}

@@ -1,0 +1,125 @@
+//! The audit log's lines. The same log drives cache invalidation on the other replicas.
+//!
+//! To add a type: a variant in [`EventType`] and its name in [`EventType::as_str`].
+
+use std::{str::FromStr, sync::Arc};
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::{
+    access::Actor,
+    id::{ConnectionName, OrgId},
+    secret::Version,
+};
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Its own id, ordered by time.
+    pub id: Uuid,
+    /// The organization it happened to; none for what concerns all of them, as a token for every
+    /// organization does.
+    pub org: Option<OrgId>,
+    /// What happened.
+    pub r#type: EventType,
+    /// When.
+    pub at: Timestamp,
+    /// Who did it.
+    pub actor: Arc<Actor>,
+    /// To which connection, if to one.
+    pub connection: Option<ConnectionName>,
+    /// Which version it left current, if it made or kept one.
+    pub version: Option<Version>,
+    /// To which token, if to one.
+    pub token: Option<Uuid>,
+    /// In which request, if in one.
+    pub request_id: Option<RequestId>,
+}
+
+macro_rules! event_types {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)+) => {
+        /// What can happen.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum EventType {
+            $($(#[$doc])* $name,)+
+        }
+
+        impl EventType {
+            /// The type's name in the log.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)+ }
+            }
+        }
+
+        impl FromStr for EventType {
+            type Err = UnknownEventType;
+
+            fn from_str(text: &str) -> Result<Self, UnknownEventType> {
+                match text {
+                    $($text => Ok(Self::$name),)+
+                    _ => Err(UnknownEventType),
+                }
+            }
+        }
+    };
+}
+
+event_types! {
+    /// A connection was made.
+    ConnectionCreated = "connection.created",
+    /// Its keys, or its label, were replaced.
+    ConnectionUpdated = "connection.updated",
+    /// The same keys were put again.
+    ConnectionUnchanged = "connection.unchanged",
+    /// The previous keys were made current again.
+    ConnectionRolledBack = "connection.rolled_back",
+    /// Its keys were erased.
+    ConnectionDisconnected = "connection.disconnected",
+    /// A token was made.
+    TokenCreated = "token.created",
+    /// A token was revoked.
+    TokenRevoked = "token.revoked",
+}
+
+/// Not an event type's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no such event type")]
+pub struct UnknownEventType;
+
+/// The id of one request: the caller's own, or one made here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestId(Arc<str>);
+
+/// Not a request id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a request id is 1 to 64 letters, digits, hyphens and underscores")]
+pub struct InvalidRequestId;
+
+impl RequestId {
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<Uuid> for RequestId {
+    fn from(id: Uuid) -> Self {
+        Self(id.to_string().into())
+    }
+}
+
+impl FromStr for RequestId {
+    type Err = InvalidRequestId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidRequestId> {
+        let charset = |b: u8| b.is_ascii_alphanumeric() || b"_-".contains(&b);
+        if (1..=64).contains(&text.len()) && text.bytes().all(charset) {
+            Ok(Self(text.into()))
+        } else {
+            Err(InvalidRequestId)
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Errors as a caller reads them: problem details (RFC 9457), and the one map from the broker's errors.
+//!
+//! There are two audiences. The caller reads status, code and `detail`, which says what to do next; the
+//! log gets the cause. The request's id, which both have, is filled in by [`super::layers`].
+
+use std::time::Duration;
+
+use axum::{
+    body::Body,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    broker::error::{Conflict, Error},
+    domain::{access::Scope, provider::FieldError},
+};
+
+/// A failure on its way to the caller.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    title: &'static str,
+    detail: String,
+    fields: Vec<FieldError>,
+    retry_after: Option<Duration>,
+    /// What only the log says.
+    cause: Option<String>,
+}
+
+/// The body of every error: `application/problem+json` (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemBody {
+    /// Where the code is explained.
+    #[schema(example = "/docs#not_found")]
+    r#type: String,
+    /// The code in words.
+    title: &'static str,
+    /// The HTTP status.
+    status: u16,
+    /// Stable, for programs.
+    #[schema(example = "not_found")]
+    code: &'static str,
+    /// What to do next, for people. May change.
+    detail: String,
+    /// Whether the same request may succeed later.
+    retryable: bool,
+    /// Names the request in the log.
+    request_id: String,
+    /// What is wrong with which field.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<ProblemField>,
+}
+
+/// What is wrong with one field.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ProblemField {
+    field: String,
+    message: String,
+}
+
+macro_rules! problems {
+    ($($(#[$doc:meta])* $make:ident: $status:ident, $code:literal, $title:literal;)+) => {
+        impl Problem {
+            $($(#[$doc])*
+            pub(super) fn $make(detail: impl Into<String>) -> Self {
+                Self {
+                    status: StatusCode::$status,
+                    code: $code,
+                    title: $title,
+                    detail: detail.into(),
+                    fields: Vec::new(),
+                    retry_after: None,
+                    cause: None,
+                }
+            }
+            )+
+        }
+
+        /// Every code with its status and title, for the documentation.
+        pub const CODES: &[(&str, u16, &str)] =
+            &[$(($code, StatusCode::$status.as_u16(), $title)),+];
+    };
+}
+
+problems! {
+    /// An id, a header, the query or the JSON is malformed.
+    invalid_request: BAD_REQUEST, "invalid_request", "The request is malformed";
+    /// No token, or none that is valid.
+    unauthenticated: UNAUTHORIZED, "unauthenticated", "A valid token is needed";
+    /// The token may not do this.
+    missing_scope: FORBIDDEN, "missing_scope", "The token lacks a scope";
+    /// Not there, or not for this caller.
+    not_found: NOT_FOUND, "not_found", "There is no such thing for this token";
+    /// The path leads nowhere.
+    no_such_route: NOT_FOUND, "no_such_route", "There is no such path";
+    /// The path does not take this method.
+    method_not_allowed: METHOD_NOT_ALLOWED, "method_not_allowed", "The path does not take this method";
+    /// A condition does not hold.
+    precondition_failed: PRECONDITION_FAILED, "precondition_failed", "The condition does not hold";
+    /// Something stands in the way.
+    conflict: CONFLICT, "conflict", "Something stands in the way";
+    /// AWS is deleting the secret.
+    scheduled_for_deletion: CONFLICT, "scheduled_for_deletion", "AWS is deleting the secret";
+    /// More than 64 KiB.
+    too_large: PAYLOAD_TOO_LARGE, "too_large", "The body is too large";
+    /// Not JSON.
+    unsupported_media_type: UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body must be JSON";
+    /// The fields are not the provider's.
+    invalid_credentials: UNPROCESSABLE_ENTITY, "invalid_credentials", "The credentials don't fit the provider";
+    /// Too many requests.
+    rate_limited: TOO_MANY_REQUESTS, "rate_limited", "Too many requests";
+    /// The store refuses.
+    store_refused: BAD_GATEWAY, "store_refused", "The store refuses";
+    /// The store or the database does not answer.
+    store_unavailable: SERVICE_UNAVAILABLE, "store_unavailable", "The store does not answer";
+    /// A defect.
+    internal: INTERNAL_SERVER_ERROR, "internal", "Something went wrong here";
+}
+
+impl Problem {
+    fn fields(mut self, fields: Vec<FieldError>) -> Self {
+        self.fields = fields;
+        self
+    }
+
+    fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    fn because(mut self, cause: impl Into<String>) -> Self {
+        self.cause = Some(cause.into());
+        self
+    }
+
+    /// What only the log says.
+    pub(super) fn cause(&self) -> Option<&str> {
+        self.cause.as_deref()
+    }
+
+    /// The stable code.
+    pub(super) fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// The body, for the request of that id.
+    pub(super) fn render(self, request_id: &str) -> Body {
+        let field = |error: FieldError| ProblemField { field: error.field, message: error.message };
+        let body = ProblemBody {
+            r#type: format!("/docs#{}", self.code),
+            title: self.title,
+            status: self.status.as_u16(),
+            code: self.code,
+            detail: self.detail,
+            retryable: self.retry_after.is_some(),
+            request_id: request_id.to_owned(),
+            errors: self.fields.into_iter().map(field).collect(),
+        };
+        Body::from(serde_json::to_vec(&body).expect("a problem is always written"))
+    }
+}
+
+/// The body is left out: the outermost layer knows the request's id and renders it.
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(wait) = self.retry_after {
+            // Whole seconds, upwards: a caller that waits so long waits long enough.
+            let seconds = wait.as_millis().div_ceil(1_000).max(1);
+            headers
+                .insert(header::RETRY_AFTER, HeaderValue::from(u32::try_from(seconds).unwrap_or(u32::MAX)));
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// The one map. No wildcard: a new failure has to be given its answer here.
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Unauthenticated(why) => Self::unauthenticated(
+                "Send a valid token as `Authorization: Bearer kb_…`. Missing, mistyped, revoked and expired tokens get this answer.",
+            )
+            .because(why),
+            Error::MissingScope(scope) => Self::missing_scope(missing_scope(scope)),
+            Error::NotFound => Self::not_found(
+                "Nothing of that name is there for this token. Check the names and the token's organizations.",
+            ),
+            Error::InvalidRequest(detail) => Self::invalid_request(detail),
+            Error::InvalidCredentials(fields) => Self::invalid_credentials(
+                "Correct the fields named in `errors`; GET /v1/providers tells what each provider takes.",
+            )
+            .fields(fields),
+            Error::PreconditionFailed => Self::precondition_failed(
+                "The connection is not in the state that If-Match or If-None-Match demands. Read it again and decide anew.",
+            ),
+            Error::Conflict(conflict) => conflict_problem(conflict),
+            Error::ScheduledForDeletion => Self::scheduled_for_deletion(
+                "The secret is scheduled for deletion in AWS Secrets Manager. Restore it there, or wait until it is gone.",
+            ),
+            Error::TooLarge => Self::too_large("The credentials are larger than the 65,536 bytes that the store takes."),
+            Error::RateLimited { retry_after } => {
+                Self::rate_limited("Send fewer requests; try again after the time in Retry-After.").retry_after(retry_after)
+            }
+            Error::StoreRefused(cause) => Self::store_refused(
+                "The store refuses keybroker, or holds something that is not credentials. An operator must act: the log names the cause under this request_id.",
+            )
+            .because(cause),
+            Error::Unavailable { reason, retry_after } => Self::store_unavailable(
+                "The store or the database does not answer at present. Try again after the time in Retry-After.",
+            )
+            .retry_after(retry_after)
+            .because(reason),
+            Error::Internal(cause) => Self::internal(
+                "Nothing more can be told here. The log names the cause under this request_id.",
+            )
+            .because(cause),
+        }
+    }
+}
+
+fn missing_scope(scope: Scope) -> String {
+    format!("This needs a token with the scope {scope}. Ask whoever made the token for one.")
+}
+
+fn conflict_problem(conflict: Conflict) -> Problem {
+    match conflict {
+        Conflict::WriteUnderWay => {
+            Problem::conflict("Another write to this connection is under way. Try again in a moment.")
+                .retry_after(Duration::from_secs(1))
+        }
+        Conflict::OtherProvider => Problem::conflict(
+            "The connection belongs to another provider. Use another name, or disconnect it first.",
+        ),
+        Conflict::NothingToRollBackTo => Problem::conflict(
+            "There is no previous version to go back to: this is the first one, or the connection was disconnected.",
+        ),
+        Conflict::IdempotencyKeyReused => Problem::conflict(
+            "This Idempotency-Key came with another request before. Use a new key for a new request.",
+        ),
+    }
+}

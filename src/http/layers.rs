@@ -1,0 +1,111 @@
+//! What surrounds every route, from the outside in.
+
+use std::{any::Any, sync::Arc};
+
+use axum::{
+    Router,
+    extract::{MatchedPath, Request, State},
+    http::{HeaderName, HeaderValue, Method, header},
+    middleware::{Next, from_fn, from_fn_with_state},
+    response::{IntoResponse, Response},
+};
+use metrics::{counter, histogram};
+use tokio::time::Instant;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::error::Problem;
+use crate::{
+    broker::error::Error,
+    domain::{
+        clock::{Clock, Random, time_ordered_id},
+        event::RequestId,
+    },
+};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Makes request ids.
+#[derive(Clone)]
+pub(super) struct Ids {
+    pub clock: Arc<dyn Clock>,
+    pub random: Arc<dyn Random>,
+}
+
+/// Wraps a router. What is added last is outermost.
+pub(super) fn wrap(router: Router, ids: Ids) -> Router {
+    router
+        // Innermost, so that a panic is measured, logged and answered like any other failure.
+        .layer(CatchPanicLayer::custom(panicked))
+        // Counts and times by route, which only a layer inside the router knows.
+        .layer(from_fn(measure))
+        // Outermost: gives the request its id, and every answer the headers that all have.
+        .layer(from_fn_with_state(ids, identify))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the signature that the layer wants")]
+fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    // A panic's text may hold what a caller sent. Its place is on standard error already.
+    let kind = if panic.is::<String>() { "with a formatted message" } else { "with a fixed message" };
+    Problem::from(Error::Internal(format!("a handler panicked {kind}"))).into_response()
+}
+
+/// The route's pattern, never the path: a path may hold anything a caller put there.
+fn route(request: &Request) -> String {
+    let matched = request.extensions().get::<MatchedPath>();
+    matched.map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned())
+}
+
+async fn measure(request: Request, next: Next) -> Response {
+    let route = route(&request);
+    let method = match *request.method() {
+        Method::GET => "GET",
+        Method::PUT => "PUT",
+        Method::POST => "POST",
+        Method::DELETE => "DELETE",
+        _ => "other",
+    };
+    let start = Instant::now();
+    let response = next.run(request).await;
+    let status = response.status().as_u16().to_string();
+    counter!("keybroker_http_requests_total", "method" => method, "route" => route.clone(), "status" => status)
+        .increment(1);
+    histogram!("keybroker_http_request_seconds", "method" => method, "route" => route)
+        .record(start.elapsed());
+    response
+}
+
+async fn identify(State(ids): State<Ids>, mut request: Request, next: Next) -> Response {
+    let own = || RequestId::from(time_ordered_id(&*ids.clock, &*ids.random));
+    let sent = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()?.parse().ok());
+    let id = sent.unwrap_or_else(own);
+    request.extensions_mut().insert(id.clone());
+    let (method, route) = (request.method().clone(), route(&request));
+    let mut response = next.run(request).await;
+    log(&method, &route, &id, &response);
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        *response.body_mut() = problem.render(id.as_str());
+    }
+    let headers = response.headers_mut();
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Ok(id) = HeaderValue::from_str(id.as_str()) {
+        headers.insert(REQUEST_ID, id);
+    }
+    response
+}
+
+/// One line for each failure on our side, with its cause; the rest only if asked for.
+fn log(method: &Method, route: &str, id: &RequestId, response: &Response) {
+    let (status, id) = (response.status().as_u16(), id.as_str());
+    match response.extensions().get::<Problem>() {
+        Some(problem) if status >= 500 => {
+            let (code, cause) = (problem.code(), problem.cause());
+            tracing::error!(%method, route, status, code, cause, request_id = id, "request failed");
+        }
+        Some(problem) => {
+            let (code, cause) = (problem.code(), problem.cause());
+            tracing::debug!(%method, route, status, code, cause, request_id = id, "request refused");
+        }
+        None => tracing::debug!(%method, route, status, request_id = id, "request answered"),
+    }
+}

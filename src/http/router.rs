@@ -1,0 +1,131 @@
+//! The routes, and what their handlers are given.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::{FromRef, OriginalUri},
+    http::Uri,
+};
+use utoipa::{
+    Modify, OpenApi,
+    openapi::security::{Http, HttpAuthScheme, SecurityScheme},
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{docs, error::Problem, health, layers, v1};
+use crate::{
+    broker::{
+        connections::Connections, credentials::CredentialReader, events::Events, health::Health,
+        tokens::Tokens,
+    },
+    domain::{
+        clock::{Clock, Random},
+        secret::Prefix,
+    },
+};
+
+/// What handlers work with; each takes the part it needs.
+#[derive(Clone, FromRef)]
+pub struct AppState {
+    /// Connections.
+    pub connections: Connections,
+    /// Their keys.
+    pub credentials: CredentialReader,
+    /// API tokens.
+    pub tokens: Tokens,
+    /// The audit log.
+    pub events: Events,
+    /// Liveness and readiness.
+    pub health: Health,
+    /// The first part of every secret's name.
+    pub prefix: Prefix,
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "keybroker",
+        description = "Keeps every organization's third-party API keys apart, in AWS Secrets Manager.\n\n\
+            Send a token as `Authorization: Bearer kb_…`. Every error is `application/problem+json` (RFC 9457) \
+            with a stable `code`, and a `detail` that says what to do next.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    security(("token" = [])),
+    modifiers(&TokenScheme),
+    components(schemas(super::error::ProblemBody)),
+    tags(
+        (name = "connections", description = "An organization's sets of keys, one for each provider account."),
+        (name = "credentials", description = "The keys themselves."),
+        (name = "tokens", description = "API tokens. None makes, sees or revokes one that reaches more than itself."),
+        (name = "events", description = "The audit log."),
+        (name = "service", description = "The service itself."),
+    ),
+)]
+struct ApiDoc;
+
+struct TokenScheme;
+
+impl Modify for TokenScheme {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let components = openapi.components.get_or_insert_default();
+        components.add_security_scheme("token", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    }
+}
+
+fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::with_openapi(ApiDoc::openapi())
+        .routes(routes!(v1::providers::list_providers))
+        .routes(routes!(v1::connections::list_connections))
+        .routes(routes!(
+            v1::connections::get_connection,
+            v1::connections::put_connection,
+            v1::connections::delete_connection
+        ))
+        .routes(routes!(v1::connections::rollback_connection))
+        .routes(routes!(v1::credentials::read_credentials))
+        .routes(routes!(v1::events::list_events))
+        .routes(routes!(v1::tokens::list_tokens, v1::tokens::create_token))
+        .routes(routes!(v1::tokens::revoke_token))
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+}
+
+/// The OpenAPI document.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    routes().into_openapi()
+}
+
+/// The API and its documentation.
+pub fn router(state: AppState, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Router {
+    let (api, openapi) = routes().split_for_parts();
+    let router = api
+        .with_state(state)
+        .merge(docs::routes(&openapi))
+        .fallback(no_such_route)
+        .method_not_allowed_fallback(method_not_allowed);
+    layers::wrap(router, layers::Ids { clock, random })
+}
+
+async fn no_such_route(OriginalUri(uri): OriginalUri) -> Problem {
+    if is_malformed(&uri) {
+        return Problem::invalid_request(
+            "The path has an empty or a dot segment, or is not percent-encoded UTF-8. Encode each id once.",
+        );
+    }
+    Problem::no_such_route("GET /openapi.json lists the paths; /docs shows them to people.")
+}
+
+/// Whether a path of the API is not unknown but misspelt: no id is empty, `.` or `..`.
+fn is_malformed(uri: &Uri) -> bool {
+    let bad = |segment: &str| {
+        let dots = segment.replace("%2e", ".").replace("%2E", ".");
+        matches!(dots.as_str(), "" | "." | "..")
+    };
+    uri.path().strip_prefix("/v1/").is_some_and(|rest| rest.split('/').any(bad))
+}
+
+async fn method_not_allowed() -> Problem {
+    Problem::method_not_allowed("The header Allow lists the methods that this path takes.")
+}

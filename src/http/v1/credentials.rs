@@ -1,0 +1,108 @@
+//! The keys themselves.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    body::Body,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use zeroize::Zeroizing;
+
+use crate::{
+    broker::{
+        cache::{Freshness, Served},
+        credentials::CredentialReader,
+    },
+    domain::access::Read,
+    http::{
+        error::{Problem, ProblemBody},
+        extract::{Held, Parameters, PastCache, Permitted, Query},
+    },
+};
+
+/// A connection's keys. Only described here: [`body`] writes them, into memory that is wiped.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Credentials)]
+pub(in crate::http) struct CredentialsView {
+    #[schema(example = "vapi")]
+    provider: String,
+    /// The provider's fields.
+    credentials: BTreeMap<String, String>,
+    /// Which version they are; also the `ETag`.
+    version: String,
+    /// `managed` or `customer_vault`.
+    #[schema(example = "managed")]
+    source: String,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct VersionQuery {
+    /// `previous`: the keys before the current ones.
+    version: Option<WhichVersion>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::http) enum WhichVersion {
+    Previous,
+}
+
+impl Parameters for VersionQuery {
+    const TAKES: &'static str = "version=previous";
+}
+
+/// Read a connection's keys.
+#[utoipa::path(get, path = "/v1/orgs/{org}/connections/{connection}/credentials", tag = "credentials",
+    params(("org" = String, Path), ("connection" = String, Path), VersionQuery,
+        ("If-None-Match" = Option<String>, Header, description = "`\"<version>\"`: 304 if it is still that one."),
+        ("Cache-Control" = Option<String>, Header, description = "`no-cache`: ask the store, past the cache.")),
+    responses(
+        (status = 200, body = CredentialsView), (status = 304, description = "You have that version."),
+        (status = 400, body = ProblemBody), (status = 401, body = ProblemBody),
+        (status = 403, body = ProblemBody), (status = 404, body = ProblemBody),
+        (status = 409, body = ProblemBody), (status = 502, body = ProblemBody),
+        (status = 503, body = ProblemBody),
+    ))]
+pub(in crate::http) async fn read_credentials(
+    Permitted(permit): Permitted<Read>,
+    State(reader): State<CredentialReader>,
+    Query(VersionQuery { version }): Query<VersionQuery>,
+    PastCache(past_cache): PastCache,
+    held: Held,
+) -> Result<Response, Problem> {
+    if let Some(WhichVersion::Previous) = version {
+        return Ok(answer(&reader.read_previous(&permit).await?, &held));
+    }
+    let freshness = if past_cache { Freshness::Now } else { Freshness::Cached };
+    Ok(answer(&*reader.read(&permit, freshness).await?, &held))
+}
+
+fn answer(served: &Served, held: &Held) -> Response {
+    let etag = [(header::ETAG, format!("\"{}\"", served.version))];
+    if held.includes(&served.version) {
+        return (StatusCode::NOT_MODIFIED, etag).into_response();
+    }
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    (etag, json, Body::from(body(served))).into_response()
+}
+
+/// Written by hand, so that the one buffer that holds the keys is wiped when the answer is sent. The
+/// names put in as they are have nothing that JSON would escape.
+fn body(served: &Served) -> Bytes {
+    let credentials = served.credentials.to_json();
+    let (provider, version, source) = (&served.provider, &served.version, served.source.as_str());
+    let start = format!("{{\"provider\":\"{provider}\",\"credentials\":");
+    let end = format!(",\"version\":\"{version}\",\"source\":\"{source}\"}}");
+    let mut text = Zeroizing::new(Vec::with_capacity(start.len() + credentials.len() + end.len()));
+    text.extend_from_slice(start.as_bytes());
+    text.extend_from_slice(&credentials);
+    text.extend_from_slice(end.as_bytes());
+    Bytes::from_owner(text)
+}

@@ -1,0 +1,49 @@
+//! The tests' own view of a service's database, and a way to stop it from being written.
+
+use sqlx::{AnyConnection, Connection, Executor, Row};
+
+/// A connection of the test's own.
+pub(crate) struct Database {
+    url: String,
+    connection: AnyConnection,
+}
+
+impl Database {
+    pub(crate) async fn connect(url: &str) -> Self {
+        sqlx::any::install_default_drivers();
+        let connection = AnyConnection::connect(url).await.expect("the database is there");
+        Self { url: url.to_owned(), connection }
+    }
+
+    /// A new, empty PostgreSQL database's URL.
+    pub(crate) async fn create(server: &str) -> String {
+        let name = format!("kb_{}", uuid::Uuid::from_bytes(crate::support::app::random_bytes()).simple());
+        let create: &'static str = Box::leak(format!("CREATE DATABASE {name}").into_boxed_str());
+        Self::connect(server).await.connection.execute(create).await.unwrap();
+        let (server, _) = server.rsplit_once('/').unwrap();
+        format!("{server}/{name}")
+    }
+
+    pub(crate) async fn count(&mut self, query: &'static str) -> i64 {
+        self.connection.fetch_one(query).await.unwrap().get(0)
+    }
+
+    /// How many writes are under way, or left behind.
+    pub(crate) async fn intents(&mut self) -> i64 {
+        self.count("SELECT COUNT(*) FROM write_intents").await
+    }
+
+    /// Stops every other connection from committing a change, until dropped.
+    pub(crate) async fn freeze(&self) -> Self {
+        let mut other = Self::connect(&self.url).await;
+        if self.url.starts_with("sqlite") {
+            other.connection.execute("PRAGMA busy_timeout = 20000").await.unwrap();
+            other.connection.execute("BEGIN IMMEDIATE").await.unwrap();
+        } else {
+            other.connection.execute("BEGIN").await.unwrap();
+            let lock = "LOCK TABLE write_intents, event_counter IN ACCESS EXCLUSIVE MODE";
+            other.connection.execute(lock).await.unwrap();
+        }
+        other
+    }
+}
