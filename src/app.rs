@@ -2,11 +2,18 @@
 
 mod server;
 
-use std::{fs::File, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fs::File,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{Router, routing::get};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
 
 use crate::{
     adapter::{
@@ -35,6 +42,8 @@ use crate::{
     telemetry,
 };
 
+pub use crate::http::router::openapi;
+
 /// Why the service did not start; says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -44,6 +53,44 @@ pub enum StartError {
     /// Something that the settings name does not work.
     #[error("{0}")]
     Failed(String),
+}
+
+impl From<OpenError> for StartError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Url => Self::Config(format!("KEYBROKER_DATABASE_URL: {error}")),
+            OpenError::Connect(_) | OpenError::Migrate(_) => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+/// Brings a database's schema up to date.
+///
+/// # Errors
+/// If the database can't be opened or changed.
+pub async fn migrate(database_url: &str) -> Result<(), StartError> {
+    Database::open(database_url, 1, Uuid::nil()).await?.close().await;
+    Ok(())
+}
+
+/// The tokens in a database, for a command that runs beside the service.
+///
+/// # Errors
+/// If the database can't be opened.
+pub async fn open_tokens(database_url: &str) -> Result<Tokens, StartError> {
+    let (clock, random) = (Arc::new(SystemClock::default()), Arc::new(SystemRandom));
+    let origin = time_ordered_id(&*clock, &*random);
+    let database = Database::open(database_url, 1, origin).await?;
+    let settings = TokenSettings { ttl: Duration::ZERO, rate: None };
+    Ok(Tokens::new(Arc::new(database), settings, clock, random))
+}
+
+/// Makes a master key file for a local store.
+///
+/// # Errors
+/// If there is one already, or it can't be written.
+pub fn generate_master_key(file: &Path) -> Result<(), StartError> {
+    Keyring::generate_file(file, &SystemRandom).map_err(|e| StartError::Failed(e.to_string()))
 }
 
 /// A running service.
@@ -98,6 +145,7 @@ impl App {
             random: Arc::clone(&random),
             // A write reads before it writes: two operations on the store.
             limits: WriteLimits { time: settings.store_timeout * 2, wait: settings.write_wait },
+            left_open: Arc::default(),
         });
         let failed = |e: crate::broker::error::Error| StartError::Failed(format!("at start: {e}"));
         let follower =
@@ -184,10 +232,7 @@ async fn open_database(
     let url = &settings.database_url.0;
     let only_server = lock_sqlite(url)?;
     let origin = time_ordered_id(&**clock, &**random);
-    let database = Database::open(url, settings.database_connections, origin).await.map_err(|e| match e {
-        OpenError::Url => StartError::Config(format!("KEYBROKER_DATABASE_URL: {e}")),
-        OpenError::Connect(_) | OpenError::Migrate(_) => StartError::Failed(e.to_string()),
-    })?;
+    let database = Database::open(url, settings.database_connections, origin).await?;
     if only_server.is_some() {
         // Whoever began the writes that stand is gone: nobody else can serve this file.
         database.end_leases().await.map_err(|e| StartError::Failed(e.to_string()))?;

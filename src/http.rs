@@ -5,6 +5,7 @@
 //! authorisation test fails until it knows the route.
 
 pub mod docs;
+mod drain;
 pub mod error;
 pub mod extract;
 pub mod health;

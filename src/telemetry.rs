@@ -10,7 +10,10 @@ use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing::{Level, Metadata};
 use tracing_subscriber::{
-    EnvFilter, Layer, filter::filter_fn, layer::SubscriberExt, util::SubscriberInitExt,
+    EnvFilter, Layer,
+    filter::filter_fn,
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
 };
 
 use crate::config::LogFormat;
@@ -32,9 +35,9 @@ pub fn start_logging(filter: &str, format: LogFormat) -> Result<(), String> {
     } else {
         lines.with_target(false).boxed()
     };
-    let lines = lines.with_filter(filter).with_filter(filter_fn(may_speak));
-    // Only fails if logging was started before.
-    let _ = tracing_subscriber::registry().with(lines).try_init();
+    // Both filters are for the whole: a filter of one layer loses lines after a library merely asked
+    // whether one of its own would be written. Only fails if logging was started before.
+    let _ = tracing_subscriber::registry().with(filter).with(filter_fn(may_speak)).with(lines).try_init();
     Ok(())
 }
 

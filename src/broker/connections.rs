@@ -83,7 +83,8 @@ impl Connections {
         }
         let provider = self.provider(permit.on(), wanted.provider).await?;
         let unknown = || {
-            let message = format!("there is no provider {provider}; GET /v1/providers lists them");
+            // The name is not repeated: a key may stand there by mistake.
+            let message = "is not in the catalogue; GET /v1/providers lists those that are";
             Error::InvalidCredentials(vec![FieldError::new("provider", message)])
         };
         let entry = self.writer.catalogue.get(&provider).ok_or_else(unknown)?;

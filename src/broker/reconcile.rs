@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use metrics::{Gauge, gauge};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{error::Error, write::Writer};
@@ -28,10 +29,13 @@ impl Reconciler {
         Self { system, writer, pending: gauge!("keybroker_pending_writes") }
     }
 
-    /// Runs at once and then every minute, or as soon as a lease it saw runs out.
+    /// Runs at once and then every minute; sooner when a lease that it saw runs out, or a writer leaves
+    /// something to it.
     pub async fn run(self, stop: CancellationToken) {
         while let Some(pause) = stop.run_until_cancelled(self.round()).await {
-            if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+            // Whether woken or not, it looks again.
+            let woken = timeout(pause, self.writer.left_open.notified());
+            if stop.run_until_cancelled(woken).await.is_none() {
                 break;
             }
         }

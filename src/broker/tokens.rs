@@ -229,10 +229,13 @@ impl Tokens {
 
     fn record(&self, wanted: NewToken) -> Result<TokenRecord, Error> {
         let created_at = self.0.clock.now();
+        if wanted.expires_in.is_some_and(|lasts| lasts < Duration::from_secs(1)) {
+            return Err(Error::InvalidRequest("expires_in must be at least 1 second.".into()));
+        }
         let end = |lasts: Duration| {
             created_at
                 .checked_add(lasts)
-                .map_err(|_| Error::InvalidRequest("expires_in is too far away".into()))
+                .map_err(|_| Error::InvalidRequest("expires_in is too far away.".into()))
         };
         Ok(TokenRecord {
             id: time_ordered_id(&*self.0.clock, &*self.0.random),

@@ -17,7 +17,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep, timeout_at},
+};
 
 use super::{
     cache::CredentialCache,
@@ -35,10 +38,13 @@ use crate::{
         secret::{Credentials, SecretName, Version},
     },
     port::{
-        index::{ANSWERS_KEPT, Answer, Begun, ConnectionIndex, Intent, LabelChange, Outcome, Plan},
+        index::{ANSWERS_KEPT, Begun, ConnectionIndex, Intent, Plan},
         store::{Expect, Store, StoredSecret, Which},
     },
 };
+
+/// What goes into a write and comes out of it, for those who don't see the ports.
+pub use crate::port::index::{Answer, LabelChange, Outcome};
 
 /// What a caller says about how a write may be done.
 #[derive(Debug, Clone, Default)]
@@ -79,6 +85,8 @@ pub struct Writer {
     pub random: Arc<dyn Random>,
     /// How long it may take.
     pub limits: WriteLimits,
+    /// Wakes the reconciler when a write is left to it.
+    pub left_open: Arc<Notify>,
 }
 
 /// What is to be written, once the connection is locked.
@@ -133,6 +141,7 @@ impl Writer {
             Ok(answer) => Ok(answer),
             Err(Failure::Clean(error)) => {
                 if let Err(e) = self.index.drop_write(org, &intent).await {
+                    self.left_open.notify_one();
                     tracing::warn!(%org, connection = %intent.connection, error = %e, "an intent is left to the reconciler");
                 }
                 Err(error)
@@ -142,6 +151,7 @@ impl Writer {
                     "a write's outcome is unknown; the reconciler will find out");
                 // If this fails too, the lease says the same a little later.
                 let _ = self.index.doubt_write(org, &intent).await;
+                self.left_open.notify_one();
                 Err(error)
             }
         }
@@ -164,9 +174,14 @@ impl Writer {
                 lease_until: self.clock.now() + self.lease(),
                 uncertain: false,
             };
-            let other = match self.index.begin_write(name.org(), &intent).await? {
-                Begun::Alone => return Ok(intent),
-                Begun::Busy(other) => other,
+            let other = match self.index.begin_write(name.org(), &intent).await {
+                Ok(Begun::Alone) => return Ok(intent),
+                Ok(Begun::Busy(other)) => other,
+                Err(error) => {
+                    // The database may still record it, after we stopped waiting.
+                    self.left_open.notify_one();
+                    return Err(error.into());
+                }
             };
             let now = self.clock.now();
             if other.lease_until <= now {

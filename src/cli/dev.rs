@@ -7,13 +7,11 @@ use clap::Args;
 
 use super::{Failure, until_told_to_stop};
 use crate::{
-    adapter::local::Keyring,
-    app::App,
+    app::{App, generate_master_key},
     broker::tokens::{NewToken, operator},
     config::{DatabaseUrl, LogFlags, Settings, StoreSettings},
     domain::{
         access::Reach,
-        clock::SystemRandom,
         secret::Prefix,
         token::{PlainToken, TokenName},
     },
@@ -54,8 +52,7 @@ impl Dev {
         make_private_folder(&self.state)?;
         let master_key_file = self.state.join("master.key");
         if !master_key_file.exists() {
-            Keyring::generate_file(&master_key_file, &SystemRandom)
-                .context("the master key can't be made")?;
+            generate_master_key(&master_key_file)?;
         }
         let database = self.state.join("keybroker.db");
         Ok(Settings {

@@ -1,6 +1,6 @@
 //! `keybroker token`: tokens, by whoever reaches the database.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
@@ -8,12 +8,14 @@ use uuid::Uuid;
 
 use super::Failure;
 use crate::{
-    adapter::sql::Database,
-    broker::tokens::{NewToken, TokenSettings, Tokens, operator},
+    app,
+    broker::{
+        error::Error,
+        tokens::{NewToken, operator},
+    },
     config::{DatabaseFlags, duration},
     domain::{
         access::{Orgs, Reach, Scope},
-        clock::{SystemClock, SystemRandom, time_ordered_id},
         id::OrgId,
         token::{TokenName, TokenRecord},
     },
@@ -83,20 +85,22 @@ impl Token {
                 let scopes: BTreeSet<_> = create.scope.into_iter().collect();
                 let reach = Reach { scopes, orgs };
                 let wanted = NewToken { name: create.name, reach, expires_in: create.expires_in };
-                let tokens = open(&create.database).await?;
-                let (token, record) =
-                    tokens.create(&permit, wanted, None).await.context("no token was made")?;
+                let tokens = app::open_tokens(create.database.url()?).await?;
+                let (token, record) = tokens.create(&permit, wanted, None).await.map_err(|e| match e {
+                    Error::InvalidRequest(rule) => Failure::Usage(rule),
+                    error => anyhow::Error::new(error).context("no token was made").into(),
+                })?;
                 eprintln!("token {} is shown this once:", record.id);
                 println!("{}", token.reveal());
             }
             Self::List(list) => {
-                let tokens = open(&list.database).await?;
+                let tokens = app::open_tokens(list.database.url()?).await?;
                 for token in tokens.list(&permit).await.context("the tokens can't be read")? {
                     println!("{}", line(&token));
                 }
             }
             Self::Revoke(revoke) => {
-                let tokens = open(&revoke.database).await?;
+                let tokens = app::open_tokens(revoke.database.url()?).await?;
                 let revoked = tokens.revoke(&permit, revoke.id, None).await;
                 revoked.context(
                     "there is no such token, or it was revoked before; `token list` shows those there are",
@@ -106,15 +110,6 @@ impl Token {
         }
         Ok(())
     }
-}
-
-async fn open(flags: &DatabaseFlags) -> Result<Tokens, Failure> {
-    let clock = Arc::new(SystemClock::default());
-    let random = Arc::new(SystemRandom);
-    let origin = time_ordered_id(&*clock, &*random);
-    let database = Database::open(flags.url()?, 1, origin).await.context("the tokens can't be reached")?;
-    let settings = TokenSettings { ttl: Duration::ZERO, rate: None };
-    Ok(Tokens::new(Arc::new(database), settings, clock, random))
 }
 
 fn line(token: &TokenRecord) -> String {

@@ -85,6 +85,10 @@ async fn collect(body: Body) -> Result<Zeroizing<Vec<u8>>, Problem> {
 }
 
 fn parse<T: Shape>(raw: &[u8]) -> Result<T, Problem> {
+    // serde would take a list for an object too, its entries in the order of the type's fields.
+    if !raw.trim_ascii_start().starts_with(b"{") {
+        return Err(Problem::invalid_request(format!("The body must be {}.", T::SHAPE)));
+    }
     let mut check = serde_json::Deserializer::from_slice(raw);
     let checked = Strict { depth: 0 }.deserialize(&mut check).and_then(|()| check.end());
     checked.map_err(|e| {

@@ -13,7 +13,7 @@ use metrics::{counter, histogram};
 use tokio::time::Instant;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::error::Problem;
+use super::{drain::drain, error::Problem};
 use crate::{
     broker::error::Error,
     domain::{
@@ -38,6 +38,8 @@ pub(super) fn wrap(router: Router, ids: Ids) -> Router {
         .layer(CatchPanicLayer::custom(panicked))
         // Counts and times by route, which only a layer inside the router knows.
         .layer(from_fn(measure))
+        // A refusal may come before the body has; not measured, since the caller's line sets its time.
+        .layer(from_fn(drain))
         // Outermost: gives the request its id, and every answer the headers that all have.
         .layer(from_fn_with_state(ids, identify))
 }

@@ -2,4 +2,12 @@
 
 mod support;
 
+mod authorisation;
+mod bad_input;
+mod layers;
 mod main_job;
+mod tokens;
+mod aws_store;
+mod canary;
+mod concurrency;
+mod crash;

@@ -28,7 +28,8 @@ pub(super) fn command(sample: &Sample<'_>) -> String {
         _ = write!(command, " \\\n  -H {}", quoted(&format!("{name}: {value}")));
     }
     if let Some(body) = sample.body {
-        _ = write!(command, " \\\n  -H 'Content-Type: application/json' \\\n  -d {}", quoted(&pretty(body)));
+        let body = pretty(body).replace('\n', "\n  ");
+        _ = write!(command, " \\\n  -H 'Content-Type: application/json' \\\n  -d {}", quoted(&body));
     }
     command
 }

@@ -39,7 +39,7 @@ impl<'a> Schemas<'a> {
                 schema.get("items").map(|items| self.example_within(items, depth)).into_iter().collect()
             }
             Some("object") => Value::Object(self.example_object(schema, depth)),
-            Some("integer" | "number") => schema.get("minimum").cloned().unwrap_or_else(|| 1.into()),
+            Some("integer" | "number") => number(schema),
             Some("boolean") => true.into(),
             Some("string") => text(schema).into(),
             _ => Value::Null,
@@ -54,6 +54,12 @@ impl<'a> Schemas<'a> {
         let example = |(name, schema): (&str, &Value)| (name.to_owned(), self.example_within(schema, depth));
         properties.chain(others).map(example).collect()
     }
+}
+
+/// The smallest that is more than nothing.
+fn number(schema: &Value) -> Value {
+    let minimum = schema.get("minimum").filter(|least| least.as_f64().is_some_and(|least| least > 0.0));
+    minimum.cloned().unwrap_or_else(|| 1.into())
 }
 
 /// A text of the schema's format.

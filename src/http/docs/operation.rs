@@ -171,7 +171,7 @@ impl<'a> Source<'a> {
             sample: example.map_or_else(|| bare(&self.schemas().example(schema)), bare),
             field: Field {
                 name: name.to_owned(),
-                kind: self.schemas().name(schema),
+                kind: without_null(self.schemas().name(schema)),
                 required: parameter.get("required").is_some_and(|required| required == true),
                 about: paragraphs(about.and_then(Value::as_str)),
                 example: example.map(bare),
@@ -257,6 +257,16 @@ fn filled(path: &str, parameters: &[Parameter]) -> String {
 fn needed_headers(parameters: &[Parameter]) -> Vec<(String, String)> {
     let needed = parameters.iter().filter(|one| one.place == "Header" && one.field.required);
     needed.map(|one| (one.field.name.clone(), one.sample.clone())).collect()
+}
+
+/// A parameter can be left out, but not be null.
+fn without_null(mut kind: TypeName) -> TypeName {
+    if let [.., _, last] = kind.as_slice()
+        && last.text == "null"
+    {
+        kind.truncate(kind.len() - 2);
+    }
+    kind
 }
 
 /// Text without its quotation marks.

@@ -153,8 +153,8 @@ fn a_curl_example_has_all_that_the_request_needs() {
   -H 'X-Why: it'\''s' \
   -H 'Content-Type: application/json' \
   -d '{
-  "id": "t1"
-}'"#
+    "id": "t1"
+  }'"#
     );
 }
 

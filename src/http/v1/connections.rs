@@ -14,6 +14,7 @@ use crate::{
     broker::{
         connections::{Connections, Wanted},
         error::Error,
+        write::{Answer, LabelChange, Outcome},
     },
     domain::{
         access::{Inspect, Write},
@@ -27,7 +28,6 @@ use crate::{
         extract::{Parameters, Permitted, PermittedOrg, Query, WriteHeaders},
         json::{Json, SentCredentials, Shape},
     },
-    port::index::{Answer, LabelChange, Outcome},
 };
 
 /// One organization's set of keys for one provider: everything but the keys.

@@ -60,9 +60,6 @@ impl TryFrom<CreateToken> for NewToken {
         if scopes.is_empty() || create.orgs.is_empty() {
             return Err(malformed("scopes and orgs need at least one entry each".into()));
         }
-        if create.expires_in == Some(0) {
-            return Err(malformed("expires_in must be at least 1 second".into()));
-        }
         Ok(Self {
             name: TokenName::try_from(create.name).map_err(|e| malformed(e.to_string()))?,
             reach: Reach { scopes, orgs: orgs(&create.orgs).map_err(malformed)? },

@@ -112,6 +112,24 @@ impl TestApp {
         app
     }
 
+    /// A second process on the same database and store.
+    pub(crate) async fn replica(&self, settings: &[(&str, &str)]) -> Self {
+        let mut environment = self.environment.clone();
+        environment.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let mut replica = Self {
+            address: self.address,
+            root: self.root.clone(),
+            org: self.org.clone(),
+            aws: None,
+            folder: tempfile::tempdir().unwrap(),
+            database_url: self.database_url.clone(),
+            environment,
+            process: None,
+        };
+        replica.start().await;
+        replica
+    }
+
     /// Starts the program, again if it was killed before.
     pub(crate) async fn start(&mut self) {
         let mut command = program();
@@ -124,6 +142,21 @@ impl TestApp {
         self.process = Some(process);
         let line = line.unwrap_or_else(|| panic!("did not start: {}", self.log())).unwrap();
         self.address = line.strip_prefix("listening on http://").unwrap().parse().unwrap();
+    }
+
+    /// What /metrics shows.
+    pub(crate) async fn metrics(&self) -> String {
+        let log = self.log();
+        let (_, after) = log.rsplit_once("\"admin_address\":\"").expect("the log says where");
+        let address = after.split('"').next().unwrap().parse().unwrap();
+        Call::new(address, Method::GET, "/metrics").send().await.expect(200).text
+    }
+
+    /// Every file that it has written, but its log and its key.
+    pub(crate) fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let files = std::fs::read_dir(self.folder.path()).unwrap().map(|entry| entry.unwrap().path());
+        let files = files.filter(|file| !file.ends_with("log") && !file.ends_with("master.key"));
+        files.map(|file| (file.clone(), std::fs::read(file).unwrap())).collect()
     }
 
     /// Ends it at once, as a power cut would.

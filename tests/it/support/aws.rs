@@ -47,6 +47,7 @@ pub(crate) struct Proxy {
 struct Inner {
     upstream: String,
     calls: Mutex<Vec<String>>,
+    user_agents: Mutex<Vec<String>>,
     /// Which calls are in for what: the action, how many calls pass first, how often, and what.
     faults: Mutex<VecDeque<(&'static str, usize, usize, Fault)>>,
     held: Notify,
@@ -60,6 +61,7 @@ impl Proxy {
         let inner = Arc::new(Inner {
             upstream: aws.endpoint.trim_start_matches("http://").to_owned(),
             calls: Mutex::default(),
+            user_agents: Mutex::default(),
             faults: Mutex::default(),
             held: Notify::new(),
             release: Notify::new(),
@@ -109,6 +111,11 @@ impl Proxy {
         self.inner.calls.lock().unwrap().clone()
     }
 
+    /// What the calls said of who makes them.
+    pub(crate) fn user_agents(&self) -> Vec<String> {
+        self.inner.user_agents.lock().unwrap().clone()
+    }
+
     pub(crate) fn count(&self, action: &str) -> usize {
         self.calls().iter().filter(|call| *call == action).count()
     }
@@ -141,6 +148,8 @@ async fn pass(State(proxy): State<Arc<Inner>>, request: Request) -> Response<Bod
     let target = request.headers().get("x-amz-target").map_or("none", |value| value.to_str().unwrap());
     let action = target.trim_start_matches("secretsmanager.").to_owned();
     proxy.calls.lock().unwrap().push(action.clone());
+    let agent = request.headers().get("x-amz-user-agent").or(request.headers().get("user-agent"));
+    proxy.user_agents.lock().unwrap().extend(agent.map(|agent| agent.to_str().unwrap().to_owned()));
     match proxy.fault(&action) {
         None => forward(&proxy, request).await,
         Some(Fault::Code(code)) => refuse(StatusCode::BAD_REQUEST, code),

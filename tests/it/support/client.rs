@@ -11,7 +11,10 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 /// A request being put together.
 pub(crate) struct Call {
@@ -23,7 +26,7 @@ pub(crate) struct Call {
 }
 
 /// An answer, read whole.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Reply {
     pub status: StatusCode,
     pub headers: HeaderMap,
@@ -77,6 +80,23 @@ impl Call {
         let what = format!("{} {}", self.method, self.path);
         self.try_send().await.unwrap_or_else(|| panic!("{what}: no answer"))
     }
+}
+
+/// Sends bytes as they are, even such as no client would, and reads one answer until the server ends the
+/// connection, which the request should ask for.
+pub(crate) async fn raw(address: SocketAddr, request: &[u8]) -> Reply {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    // A server that has heard enough may answer before it has read all.
+    let _ = stream.write_all(request).await;
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    let answer = String::from_utf8(answer).expect("answers are UTF-8");
+    let (head, text) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer:?}"));
+    let mut lines = head.lines();
+    let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    let headers = lines.map(|line| line.split_once(": ").unwrap());
+    let headers = headers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+    Reply { status, headers, text: text.to_owned() }
 }
 
 impl Reply {

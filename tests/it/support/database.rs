@@ -33,6 +33,24 @@ impl Database {
         self.count("SELECT COUNT(*) FROM write_intents").await
     }
 
+    /// Every row of every table, as text.
+    pub(crate) async fn dump(&mut self) -> String {
+        let mut dump = String::new();
+        for query in [
+            "SELECT CAST(t AS TEXT) FROM connections t",
+            "SELECT CAST(t AS TEXT) FROM write_intents t",
+            "SELECT CAST(t AS TEXT) FROM idempotency_keys t",
+            "SELECT CAST(t AS TEXT) FROM tokens t",
+            "SELECT CAST(t AS TEXT) FROM events t",
+        ] {
+            for row in self.connection.fetch_all(query).await.unwrap() {
+                dump.push_str(row.get(0));
+                dump.push('\n');
+            }
+        }
+        dump
+    }
+
     /// Stops every other connection from committing a change, until dropped.
     pub(crate) async fn freeze(&self) -> Self {
         let mut other = Self::connect(&self.url).await;

@@ -3,7 +3,7 @@
 
 use std::{
     io::{BufRead, BufReader},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     sync::OnceLock,
 };
@@ -58,9 +58,17 @@ pub(crate) fn postgres() -> &'static str {
     &POSTGRES.get_or_init(|| start::<Postgres>("postgres", &[])).about.url
 }
 
-/// The AWS CLI, installed beside moto.
-pub(crate) fn aws_cli() -> PathBuf {
-    root().join("target/services/moto/bin/aws")
+/// Runs the AWS CLI against moto, as someone who may do anything.
+pub(crate) async fn secretsmanager(arguments: &[&str]) -> serde_json::Value {
+    let aws = moto();
+    let mut command = Command::new(root().join("target/services/moto/bin/aws"));
+    command.args(["--endpoint-url", &aws.endpoint, "secretsmanager"]).args(arguments);
+    command.env("AWS_DEFAULT_REGION", &aws.region).env("AWS_EC2_METADATA_DISABLED", "true");
+    command.env("AWS_ACCESS_KEY_ID", &aws.admin_access_key_id);
+    command.env("AWS_SECRET_ACCESS_KEY", &aws.admin_secret_access_key);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 pub(crate) fn root() -> &'static Path {
