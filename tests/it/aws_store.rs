@@ -19,9 +19,13 @@ fn secret(app: &TestApp) -> String {
 #[tokio::test]
 async fn another_program_reads_exactly_the_credentials() {
     let app = TestApp::new(Db::Sqlite, Store::Moto).await;
-    let body = json!({"credentials": {"privateApiKey": "sk \"1\"", "publicApiKey": "pk"}, "label": "Main account"});
+    let body =
+        json!({"credentials": {"privateApiKey": "sk \"1\"", "publicApiKey": "pk"}, "label": "Main account"});
     let refused = app.put(&app.path("vapi")).json(&body).send().await;
-    assert_eq!(refused.expect_problem(422, "invalid_credentials").json()["errors"][0]["field"], "privateApiKey");
+    assert_eq!(
+        refused.expect_problem(422, "invalid_credentials").json()["errors"][0]["field"],
+        "privateApiKey"
+    );
 
     app.put_vapi("sk-0123456789abcdef").await.expect(201);
     let read = secretsmanager(&["get-secret-value", "--secret-id", &secret(&app)]).await;
@@ -160,10 +164,10 @@ async fn a_write_whose_answer_is_lost_is_found_again() {
     app.settled().await;
     assert_eq!(app.private_key().await, "sk-second-0123456789");
     let history = app.history("vapi").await;
-    assert_eq!(history.iter().map(|(r#type, _)| r#type.as_str()).collect::<Vec<_>>(), [
-        "connection.created",
-        "connection.updated"
-    ]);
+    assert_eq!(
+        history.iter().map(|(r#type, _)| r#type.as_str()).collect::<Vec<_>>(),
+        ["connection.created", "connection.updated"]
+    );
     assert_eq!(app.get(&app.path("vapi")).send().await.version(), history[1].1);
 }
 
@@ -171,7 +175,9 @@ async fn a_write_whose_answer_is_lost_is_found_again() {
 async fn a_refusal_names_nothing_of_aws() {
     let app = TestApp::new(Db::Sqlite, Store::Moto).await;
     app.put_vapi("sk-0123456789abcdef").await.expect(201);
-    for code in ["AccessDeniedException", "DecryptionFailure", "InvalidSignatureException", "LimitExceededException"] {
+    for code in
+        ["AccessDeniedException", "DecryptionFailure", "InvalidSignatureException", "LimitExceededException"]
+    {
         app.aws().fail("GetSecretValue", usize::MAX, Fault::Code(code));
         let path = format!("{}/credentials", app.path("vapi"));
         let reply = app.get(&path).header("cache-control", "no-cache").send().await;
@@ -207,7 +213,8 @@ async fn when_aws_answers_with_the_version_before_the_known_one_is_asked_for() {
     let second = app.put_vapi("sk-second-0123456789").await.expect(200).version();
     let first = app.history("vapi").await[0].1.clone();
     // As if AWS were not consistent yet: the label is still on the first version.
-    let stage = ["update-secret-version-stage", "--version-stage", "AWSCURRENT", "--secret-id", &secret(&app)];
+    let stage =
+        ["update-secret-version-stage", "--version-stage", "AWSCURRENT", "--secret-id", &secret(&app)];
     let moved = ["--move-to-version-id", &first, "--remove-from-version-id", &second];
     secretsmanager(&[&stage[..], &moved[..]].concat()).await;
     assert_eq!(app.private_key().await, "sk-second-0123456789");

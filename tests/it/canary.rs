@@ -17,11 +17,15 @@ async fn no_secret_gets_out(#[case] db: Db, #[case] store: Store) {
     let token = app.token(&keybroker::domain::access::Scope::ALL, &["*"]).await;
     let mut said = everything_that_is_answered(&app, &canary).await;
     if let Some(aws) = &app.aws {
-        for fault in [Fault::Internal, Fault::Code("AccessDeniedException"), Fault::Code("ValidationException")] {
+        for fault in
+            [Fault::Internal, Fault::Code("AccessDeniedException"), Fault::Code("ValidationException")]
+        {
             aws.fail_all(fault);
             said.push(app.put_vapi(&format!("{canary}-b")).await.text);
             said.push(app.put(&app.path("fresh")).json(&vapi(&canary)).send().await.text);
-            said.push(app.get(&format!("{}/credentials?version=previous", app.path("vapi"))).send().await.text);
+            said.push(
+                app.get(&format!("{}/credentials?version=previous", app.path("vapi"))).send().await.text,
+            );
             aws.heal();
             app.settled().await;
         }
@@ -32,7 +36,10 @@ async fn no_secret_gets_out(#[case] db: Db, #[case] store: Store) {
     app.terminate().await;
 
     let log = app.log();
-    assert!(log.contains("\"level\":\"DEBUG\"") && log.contains("connection changed"), "the log is talkative");
+    assert!(
+        log.contains("\"level\":\"DEBUG\"") && log.contains("connection changed"),
+        "the log is talkative"
+    );
     said.push(log);
     for answer in &said {
         assert!(!answer.contains(&canary), "{answer}");

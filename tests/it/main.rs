@@ -3,11 +3,14 @@
 mod support;
 
 mod authorisation;
-mod bad_input;
-mod layers;
-mod main_job;
-mod tokens;
 mod aws_store;
+mod bad_input;
 mod canary;
+mod commands;
 mod concurrency;
 mod crash;
+mod layers;
+mod main_job;
+mod outage;
+mod rest;
+mod tokens;

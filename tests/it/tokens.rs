@@ -141,9 +141,7 @@ async fn making_and_revoking_is_in_the_audit_log_of_each_organization() {
 #[tokio::test]
 async fn a_token_ends_when_it_was_said_to() {
     let app = TestApp::local().await;
-    let body = |seconds: u64| {
-        json!({"name": "short", "scopes": ["events:read"], "orgs": ["a"], "expires_in": seconds})
-    };
+    let body = |seconds: u64| json!({"name": "short", "scopes": ["events:read"], "orgs": ["a"], "expires_in": seconds});
     let reply = app.post("/v1/tokens").json(&body(1)).send().await;
     assert!(reply.json()["expires_at"].is_string(), "{}", reply.text);
     let (short, _) = made(reply);

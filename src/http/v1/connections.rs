@@ -190,7 +190,7 @@ pub(in crate::http) struct ConnectionList {
 }
 
 /// Create or replace a connection. The same keys again make no new version.
-#[utoipa::path(put, path = "/v1/orgs/{org}/connections/{connection}", tag = "connections",
+#[utoipa::path(put, path = "/v1/orgs/{org}/connections/{connection}", tag = "connections", security(("token" = ["connections:write"])),
     params(("org" = String, Path), ("connection" = String, Path), PutQuery,
         ("If-Match" = Option<String>, Header, description = "Replace only this version: `\"<version>\"`."),
         ("If-None-Match" = Option<String>, Header, description = "`*`: create only."),
@@ -220,7 +220,7 @@ pub(in crate::http) async fn put_connection(
 }
 
 /// Show a connection, without its keys.
-#[utoipa::path(get, path = "/v1/orgs/{org}/connections/{connection}", tag = "connections",
+#[utoipa::path(get, path = "/v1/orgs/{org}/connections/{connection}", tag = "connections", security(("token" = ["connections:read"])),
     params(("org" = String, Path), ("connection" = String, Path)),
     responses(
         (status = 200, body = ConnectionView), (status = 400, body = ProblemBody),
@@ -237,7 +237,7 @@ pub(in crate::http) async fn get_connection(
 }
 
 /// List an organization's connections by name, disconnected ones included.
-#[utoipa::path(get, path = "/v1/orgs/{org}/connections", tag = "connections",
+#[utoipa::path(get, path = "/v1/orgs/{org}/connections", tag = "connections", security(("token" = ["connections:read"])),
     params(("org" = String, Path), ListQuery),
     responses(
         (status = 200, body = ConnectionList), (status = 400, body = ProblemBody),
@@ -258,7 +258,7 @@ pub(in crate::http) async fn list_connections(
 }
 
 /// Make the previous keys current again, as a new version.
-#[utoipa::path(post, path = "/v1/orgs/{org}/connections/{connection}/rollback", tag = "connections",
+#[utoipa::path(post, path = "/v1/orgs/{org}/connections/{connection}/rollback", tag = "connections", security(("token" = ["connections:write"])),
     params(("org" = String, Path), ("connection" = String, Path),
         ("If-Match" = Option<String>, Header, description = "Roll back only this version: `\"<version>\"`."),
         ("Idempotency-Key" = Option<String>, Header, description = "The same key within 24 h: the same answer.")),
@@ -280,7 +280,7 @@ pub(in crate::http) async fn rollback_connection(
 }
 
 /// Disconnect: erase the keys, in the current version and in the previous one. PUT reconnects.
-#[utoipa::path(delete, path = "/v1/orgs/{org}/connections/{connection}", tag = "connections",
+#[utoipa::path(delete, path = "/v1/orgs/{org}/connections/{connection}", tag = "connections", security(("token" = ["connections:write"])),
     params(("org" = String, Path), ("connection" = String, Path),
         ("If-Match" = Option<String>, Header, description = "Disconnect only this version: `\"<version>\"`.")),
     responses(

@@ -59,7 +59,7 @@ impl Parameters for VersionQuery {
 }
 
 /// Read a connection's keys.
-#[utoipa::path(get, path = "/v1/orgs/{org}/connections/{connection}/credentials", tag = "credentials",
+#[utoipa::path(get, path = "/v1/orgs/{org}/connections/{connection}/credentials", tag = "credentials", security(("token" = ["credentials:read"])),
     params(("org" = String, Path), ("connection" = String, Path), VersionQuery,
         ("If-None-Match" = Option<String>, Header, description = "`\"<version>\"`: 304 if it is still that one."),
         ("Cache-Control" = Option<String>, Header, description = "`no-cache`: ask the store, past the cache.")),

@@ -97,7 +97,7 @@ impl Parameters for EventQuery {
 }
 
 /// List what happened to an organization's connections and tokens, newest first.
-#[utoipa::path(get, path = "/v1/orgs/{org}/events", tag = "events",
+#[utoipa::path(get, path = "/v1/orgs/{org}/events", tag = "events", security(("token" = ["events:read"])),
     params(("org" = String, Path), EventQuery),
     responses(
         (status = 200, body = EventList), (status = 400, body = ProblemBody),

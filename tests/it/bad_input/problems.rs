@@ -155,7 +155,7 @@ async fn errors_of_the_store_keep_their_form() {
     let app = TestApp::with(
         Db::Sqlite,
         Store::Moto,
-        &[("KEYBROKER_CACHE_TTL", "0s"), ("KEYBROKER_STORE_TIMEOUT", "500ms")],
+        &[("KEYBROKER_CACHE_TTL", "0s"), ("KEYBROKER_STORE_TIMEOUT", "3s")],
     )
     .await;
     app.put_vapi("sk-0123456789").await.expect(201);

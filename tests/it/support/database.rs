@@ -18,7 +18,7 @@ impl Database {
     /// A new, empty PostgreSQL database's URL.
     pub(crate) async fn create(server: &str) -> String {
         let name = format!("kb_{}", uuid::Uuid::from_bytes(crate::support::app::random_bytes()).simple());
-        let create: &'static str = Box::leak(format!("CREATE DATABASE {name}").into_boxed_str());
+        let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
         Self::connect(server).await.connection.execute(create).await.unwrap();
         let (server, _) = server.rsplit_once('/').unwrap();
         format!("{server}/{name}")
@@ -63,5 +63,33 @@ impl Database {
             other.connection.execute(lock).await.unwrap();
         }
         other
+    }
+
+    /// Ends every connection to a PostgreSQL database and lets none in.
+    pub(crate) async fn take_down(self) -> DownDatabase {
+        let (server, name) = self.url.rsplit_once('/').unwrap();
+        let mut down = DownDatabase { server: Self::connect(&format!("{server}/postgres")).await, name: name.into() };
+        drop(self.connection);
+        down.allow(false).await;
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
+        sqlx::query(end).bind(&down.name).execute(&mut down.server.connection).await.unwrap();
+        down
+    }
+}
+
+/// A database that nobody can reach.
+pub(crate) struct DownDatabase {
+    server: Database,
+    name: String,
+}
+
+impl DownDatabase {
+    pub(crate) async fn bring_up(mut self) {
+        self.allow(true).await;
+    }
+
+    async fn allow(&mut self, connections: bool) {
+        let alter = format!("ALTER DATABASE {} WITH ALLOW_CONNECTIONS {connections}", self.name);
+        self.server.connection.execute(sqlx::AssertSqlSafe(alter)).await.unwrap();
     }
 }

@@ -76,7 +76,11 @@ async fn the_command_line_says_what_is_wrong() {
         (&["create", "--name", "x", "--scope", "events:read", "--org", "../b"], 2, "organization id"),
         (&["create", "--name", "x", "--scope", "events:read", "--org", "*"], 2, "organization id"),
         (&["create", "--name", "x", "--scope", "events:read", "--org", "a", "--expires-in", "9"], 2, "90d"),
-        (&["create", "--name", "x", "--scope", "events:read", "--org", "a", "--expires-in", "0s"], 2, "1 second"),
+        (
+            &["create", "--name", "x", "--scope", "events:read", "--org", "a", "--expires-in", "0s"],
+            2,
+            "1 second",
+        ),
         (&["revoke"], 2, "<ID>"),
         (&["revoke", "x"], 2, "'x'"),
         (&["revoke", id], 1, "token list"),

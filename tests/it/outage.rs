@@ -1,0 +1,39 @@
+//! The database is down: what is warm is served, and the rest fails closed.
+
+use hyper::Method;
+use serde_json::json;
+
+use crate::support::{Db, Store, TestApp, until};
+
+#[tokio::test]
+async fn without_its_database_it_serves_what_is_warm_and_nothing_else() {
+    let app = TestApp::new(Db::Postgres, Store::Moto).await;
+    app.put_vapi("sk-0123456789abcdef").await.expect(201);
+    let custom = json!({"provider": "custom", "credentials": {"key": "cold"}});
+    app.put(&app.path("cold")).json(&custom).send().await.expect(201);
+    assert_eq!(app.private_key().await, "sk-0123456789abcdef");
+    let unused = app.token(&[keybroker::domain::access::Scope::CredentialsRead], &[&app.org]).await;
+
+    let down = app.database().await.take_down().await;
+    assert_eq!(app.private_key().await, "sk-0123456789abcdef", "warm");
+    app.read("cold").await.expect_problem(503, "store_unavailable");
+    app.put_vapi("sk-other-0123456789").await.expect_problem(503, "store_unavailable");
+    app.get(&app.path("vapi")).send().await.expect_problem(503, "store_unavailable");
+    let path = format!("{}/credentials", app.path("vapi"));
+    let stranger = app.call(Method::GET, &path).token(&unused).send().await;
+    let stranger = stranger.expect_problem(503, "store_unavailable");
+    assert!(stranger.header("retry-after").is_some());
+    let past_cache = app.get(&path).header("cache-control", "no-cache").send().await;
+    past_cache.expect_problem(503, "store_unavailable");
+    let ready = app.get("/readyz").send().await.expect(503).json();
+    assert_eq!(ready["database"], "unavailable");
+    assert_eq!(ready["store"], "ok");
+    app.get("/healthz").send().await.expect(200);
+
+    down.bring_up().await;
+    until("the service works again", || async {
+        (app.put_vapi("sk-other-0123456789").await.status == 200).then_some(())
+    })
+    .await;
+    assert_eq!(app.private_key().await, "sk-other-0123456789");
+}
