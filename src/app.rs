@@ -1,26 +1,17 @@
 //! The composition root: builds everything from settings, runs it, and stops it in order.
 
+pub mod doctor;
+mod open;
 mod server;
 
-use std::{
-    fs::File,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs::File, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, routing::get};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use uuid::Uuid;
 
 use crate::{
-    adapter::{
-        aws::{AwsSettings, AwsStore},
-        local::{Keyring, LocalStore},
-        sql::{Database, OpenError},
-    },
+    adapter::sql::Database,
     broker::{
         cache::{CacheSettings, CredentialCache},
         changes::Follower,
@@ -32,16 +23,18 @@ use crate::{
         tokens::{TokenSettings, Tokens},
         write::{WriteLimits, Writer},
     },
-    config::{Settings, StoreSettings},
+    config::Settings,
     domain::{
-        clock::{Clock, Random, SystemClock, SystemRandom, time_ordered_id},
+        clock::{Clock, Random, SystemClock, SystemRandom},
         provider::Catalogue,
     },
     http::router::{AppState, router},
-    port::{index::SystemIndex, store::Store},
+    port::index::SystemIndex,
     telemetry,
 };
 
+pub use self::open::{generate_master_key, migrate, open_tokens};
+use self::open::{open_database, open_store};
 pub use crate::http::router::openapi;
 
 /// Why the service did not start; says what to do.
@@ -55,44 +48,6 @@ pub enum StartError {
     Failed(String),
 }
 
-impl From<OpenError> for StartError {
-    fn from(error: OpenError) -> Self {
-        match error {
-            OpenError::Url => Self::Config(format!("KEYBROKER_DATABASE_URL: {error}")),
-            OpenError::Connect(_) | OpenError::Migrate(_) => Self::Failed(error.to_string()),
-        }
-    }
-}
-
-/// Brings a database's schema up to date.
-///
-/// # Errors
-/// If the database can't be opened or changed.
-pub async fn migrate(database_url: &str) -> Result<(), StartError> {
-    Database::open(database_url, 1, Uuid::nil()).await?.close().await;
-    Ok(())
-}
-
-/// The tokens in a database, for a command that runs beside the service.
-///
-/// # Errors
-/// If the database can't be opened.
-pub async fn open_tokens(database_url: &str) -> Result<Tokens, StartError> {
-    let (clock, random) = (Arc::new(SystemClock::default()), Arc::new(SystemRandom));
-    let origin = time_ordered_id(&*clock, &*random);
-    let database = Database::open(database_url, 1, origin).await?;
-    let settings = TokenSettings { ttl: Duration::ZERO, rate: None };
-    Ok(Tokens::new(Arc::new(database), settings, clock, random))
-}
-
-/// Makes a master key file for a local store.
-///
-/// # Errors
-/// If there is one already, or it can't be written.
-pub fn generate_master_key(file: &Path) -> Result<(), StartError> {
-    Keyring::generate_file(file, &SystemRandom).map_err(|e| StartError::Failed(e.to_string()))
-}
-
 /// A running service.
 pub struct App {
     address: SocketAddr,
@@ -103,7 +58,7 @@ pub struct App {
     /// The servers. They end first, when no request is under way any more.
     servers: TaskTracker,
     /// Writes under way, which outlive their requests.
-    writes: TaskTracker,
+    under_way: TaskTracker,
     /// Background tasks.
     tasks: TaskTracker,
     grace: Duration,
@@ -154,9 +109,9 @@ impl App {
             tokens.ensure_bootstrap(token).await.map_err(failed)?;
         }
 
-        let writes = TaskTracker::new();
+        let under_way = TaskTracker::new();
         let state = AppState {
-            connections: Connections::new(Arc::clone(&writer), writes.clone()),
+            connections: Connections::new(Arc::clone(&writer), under_way.clone()),
             credentials: CredentialReader::new(index.clone(), Arc::clone(&store), cache),
             tokens: tokens.clone(),
             events: Events::new(index),
@@ -183,7 +138,7 @@ impl App {
             database,
             stop,
             servers,
-            writes,
+            under_way,
             tasks,
             grace: settings.shutdown_grace,
             _only_server: only_server,
@@ -213,7 +168,7 @@ impl App {
     pub async fn stop(self) {
         tracing::info!("stopping");
         self.stop.cancel();
-        for tracker in [&self.servers, &self.writes, &self.tasks] {
+        for tracker in [&self.servers, &self.under_way, &self.tasks] {
             tracker.close();
             if tokio::time::timeout(self.grace, tracker.wait()).await.is_err() {
                 tracing::warn!("something took longer than the grace time and was cut off");
@@ -221,69 +176,6 @@ impl App {
         }
         self.database.close().await;
         tracing::info!("stopped");
-    }
-}
-
-async fn open_database(
-    settings: &Settings,
-    clock: &Arc<dyn Clock>,
-    random: &Arc<dyn Random>,
-) -> Result<(Database, Option<File>), StartError> {
-    let url = &settings.database_url.0;
-    let only_server = lock_sqlite(url)?;
-    let origin = time_ordered_id(&**clock, &**random);
-    let database = Database::open(url, settings.database_connections, origin).await?;
-    if only_server.is_some() {
-        // Whoever began the writes that stand is gone: nobody else can serve this file.
-        database.end_leases().await.map_err(|e| StartError::Failed(e.to_string()))?;
-    }
-    Ok((database, only_server))
-}
-
-/// SQLite takes one server: replicas would not hear of each other's locks in time.
-fn lock_sqlite(url: &str) -> Result<Option<File>, StartError> {
-    let Some(path) = url.strip_prefix("sqlite:") else { return Ok(None) };
-    let path = path.strip_prefix("//").unwrap_or(path);
-    let path = PathBuf::from(format!("{}.lock", path.split('?').next().unwrap_or(path)));
-    let unusable = |e: std::io::Error| {
-        StartError::Failed(format!(
-            "{} can't be opened: {e}; its folder must exist and be writable",
-            path.display()
-        ))
-    };
-    let lock = File::options().create(true).truncate(false).write(true).open(&path).map_err(unusable)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(Some(lock)),
-        Err(std::fs::TryLockError::WouldBlock) => Err(StartError::Failed(
-            "another keybroker serves this SQLite database; several replicas need PostgreSQL".into(),
-        )),
-        Err(std::fs::TryLockError::Error(e)) => Err(unusable(e)),
-    }
-}
-
-async fn open_store(
-    settings: &Settings,
-    database: &Database,
-    clock: &Arc<dyn Clock>,
-) -> Result<Arc<dyn Store>, StartError> {
-    let prefix = settings.prefix.clone();
-    match &settings.store {
-        StoreSettings::Aws { kms_key_id, writes_per_second } => {
-            let aws = AwsSettings {
-                prefix,
-                kms_key_id: kms_key_id.clone(),
-                writes_per_second: *writes_per_second,
-                timeout: settings.store_timeout,
-            };
-            let store = AwsStore::connect(aws).await.map_err(|e| StartError::Config(e.to_string()))?;
-            Ok(Arc::new(store))
-        }
-        StoreSettings::Local { master_key_file } => {
-            let unusable = |e: String| StartError::Config(format!("KEYBROKER_MASTER_KEY_FILE: {e}"));
-            let keyring = Keyring::read(master_key_file).map_err(|e| unusable(e.to_string()))?;
-            let opened = LocalStore::open(database.clone(), keyring, prefix, Arc::clone(clock)).await;
-            Ok(Arc::new(opened.map_err(|e| unusable(e.to_string()))?))
-        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! what to do next. To add a command: a file, a variant of [`Command`], its arm in `run`.
 
 mod dev;
+mod doctor;
 mod healthcheck;
 mod iam;
 mod migrate;
@@ -34,6 +35,7 @@ enum Command {
     Token(token::Token),
     #[command(subcommand)]
     Iam(iam::Iam),
+    Doctor(doctor::Doctor),
     Openapi(openapi::OpenApi),
     Healthcheck(healthcheck::Healthcheck),
 }
@@ -97,6 +99,7 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Serve(command) => command.run().await,
             Command::Migrate(command) => command.run().await,
             Command::Token(command) => command.run().await,
+            Command::Doctor(command) => command.run().await,
             Command::Healthcheck(command) => command.run().await,
             Command::Openapi(command) => command.run(),
             Command::Iam(command) => command.run(),

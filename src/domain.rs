@@ -7,6 +7,7 @@ pub mod access;
 pub mod clock;
 pub mod connection;
 pub mod event;
+pub mod finding;
 pub mod id;
 pub mod idempotency;
 pub mod policy;

@@ -13,6 +13,7 @@
 //! `call`, and the limiter's turn if it writes.
 
 mod connect;
+mod doctor;
 mod error;
 mod limiter;
 

@@ -107,6 +107,21 @@ impl LocalStore {
         }
     }
 
+    /// Writes a probe secret, the same one each time, and reads it back. No connection can have its name.
+    ///
+    /// # Errors
+    /// If it can't be written or does not come back.
+    pub async fn examine(&self, version: &Version) -> Result<(), StoreError> {
+        let name = format!("{}/_doctor/probe", self.prefix);
+        let value = format!(r#"{{"probe":"{version}"}}"#);
+        self.write(Place { name: &name, version }, value.as_bytes()).await?;
+        let found = self.read(&name, Which::Version(version)).await?;
+        if found.is_some_and(|found| *found.value == value) {
+            return Ok(());
+        }
+        Err(StoreError::Refused("what was written does not come back".into()))
+    }
+
     async fn read(&self, name: &str, which: Which<'_>) -> Result<Option<StoredSecret>, StoreError> {
         let pool = self.database.pool();
         let row = match which {

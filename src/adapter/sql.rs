@@ -8,10 +8,10 @@ mod events;
 mod tokens;
 mod writes;
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, path::PathBuf, time::Duration};
 
 use jiff::Timestamp;
-use sqlx::{Any, AnyPool, Executor, Transaction, any::AnyPoolOptions};
+use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, Row, Transaction, any::AnyPoolOptions};
 use uuid::Uuid;
 
 use crate::port::index::IndexError;
@@ -59,11 +59,8 @@ impl Database {
     /// If the URL is wrong, the database does not answer, or a migration fails.
     pub async fn open(url: &str, connections: u32, origin: Uuid) -> Result<Self, OpenError> {
         sqlx::any::install_default_drivers();
-        let sqlite = url.starts_with("sqlite:");
-        if !sqlite && !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
-            return Err(OpenError::Url);
-        }
-        let url = if sqlite && !url.contains('?') { format!("{url}?mode=rwc") } else { url.to_owned() };
+        let url = Url::parse(url)?;
+        let sqlite = url.is_sqlite();
         let pool = AnyPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(TIME_LIMIT)
@@ -75,11 +72,35 @@ impl Database {
                     Ok(())
                 })
             })
-            .connect(&url)
+            .connect(url.as_str())
             .await
             .map_err(|e| OpenError::Connect(harmless(&e)))?;
         MIGRATIONS.run(&pool).await.map_err(|e| OpenError::Migrate(e.to_string()))?;
         Ok(Self { pool, begin: if sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" }, origin })
+    }
+
+    /// Looks at a database without changing it.
+    ///
+    /// # Errors
+    /// If the URL is wrong or the database does not answer.
+    pub async fn inspect(url: &str) -> Result<Inspection, OpenError> {
+        let url = Url::parse(url)?;
+        if url.sqlite_file().is_some_and(|file| !file.exists()) {
+            return Ok(Inspection { pending: MIGRATIONS.iter().count(), clock: None });
+        }
+        let connect = |e: sqlx::Error| OpenError::Connect(harmless(&e));
+        sqlx::any::install_default_drivers();
+        let mut connection = AnyConnection::connect(url.as_str()).await.map_err(connect)?;
+        let applied = sqlx::query("SELECT version FROM _sqlx_migrations").fetch_all(&mut connection).await;
+        let pending = MIGRATIONS.iter().count().saturating_sub(applied.map_or(0, |rows| rows.len()));
+        let clock = if url.is_sqlite() {
+            None
+        } else {
+            let now = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)";
+            let row = sqlx::query(now).fetch_one(&mut connection).await.map_err(connect)?;
+            Some(row.try_get(0).and_then(from_millis).map_err(connect)?)
+        };
+        Ok(Inspection { pending, clock })
     }
 
     /// The connections, for a single statement.
@@ -113,6 +134,52 @@ impl Database {
     /// Closes the connections, after what is under way.
     pub async fn close(&self) {
         self.pool.close().await;
+    }
+}
+
+/// What a database is like.
+#[derive(Debug)]
+pub struct Inspection {
+    /// How many migrations it lacks.
+    pub pending: usize,
+    /// What it takes for the time; nothing where its clock is this machine's.
+    pub clock: Option<Timestamp>,
+}
+
+/// A URL of a database that keybroker knows.
+#[derive(Debug)]
+pub struct Url(String);
+
+impl Url {
+    /// Reads one. A SQLite file that isn't there is made, unless the URL says otherwise.
+    ///
+    /// # Errors
+    /// If it is neither `sqlite:PATH` nor `postgres://…`.
+    pub fn parse(text: &str) -> Result<Self, OpenError> {
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            return Ok(Self(text.to_owned()));
+        }
+        match text.strip_prefix("sqlite:") {
+            Some(path) if path.contains('?') => Ok(Self(text.to_owned())),
+            Some(_) => Ok(Self(format!("{text}?mode=rwc"))),
+            None => Err(OpenError::Url),
+        }
+    }
+
+    fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn is_sqlite(&self) -> bool {
+        self.0.starts_with("sqlite:")
+    }
+
+    /// The file, where it is one.
+    #[must_use]
+    pub fn sqlite_file(&self) -> Option<PathBuf> {
+        let path = self.0.strip_prefix("sqlite:")?;
+        let path = path.strip_prefix("//").unwrap_or(path);
+        path.split('?').next().map(PathBuf::from)
     }
 }
 

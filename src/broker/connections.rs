@@ -25,7 +25,7 @@ pub struct Connections {
     writer: Arc<Writer>,
     /// Writes run as tasks of their own: a caller that hangs up does not stop one half-way, and a
     /// shutdown waits for them.
-    writes: TaskTracker,
+    under_way: TaskTracker,
 }
 
 /// What a caller wants a connection to be.
@@ -41,8 +41,8 @@ pub struct Wanted {
 impl Connections {
     /// Connections whose writes `writer` carries out.
     #[must_use]
-    pub fn new(writer: Arc<Writer>, writes: TaskTracker) -> Self {
-        Self { writer, writes }
+    pub fn new(writer: Arc<Writer>, under_way: TaskTracker) -> Self {
+        Self { writer, under_way }
     }
 
     /// The catalogue.
@@ -123,7 +123,7 @@ impl Connections {
     ) -> Result<Answer, Error> {
         let writer = Arc::clone(&self.writer);
         let write = async move { writer.carry_out(&permit, plan, work, &terms).await };
-        self.writes.spawn(write).await.map_err(|e| Error::Internal(format!("a write ended early: {e}")))?
+        self.under_way.spawn(write).await.map_err(|e| Error::Internal(format!("a write ended early: {e}")))?
     }
 
     /// The provider meant: the one named, else the connection's own, else the one of the same name.

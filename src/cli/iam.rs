@@ -47,7 +47,7 @@ impl Iam {
         if let Some(key) = kms_key.as_ref().filter(|key| !key.is_in(&partition, &region)) {
             let text = format!(
                 "--kms-key-arn: {key} is not in {region} of partition {partition}, and Secrets Manager takes \
-                 only keys of the secrets' own region; create or replicate the key there"
+                 only keys of the secrets' own region; name a key of that region"
             );
             return Err(Failure::Usage(text));
         }

@@ -67,7 +67,7 @@ impl IamPolicy {
     /// covered by the `*`.
     #[must_use]
     pub fn resource(&self) -> String {
-        let Self { partition, region, account, prefix } = self;
+        let Self { partition, region, account, prefix, .. } = self;
         format!("arn:{partition}:secretsmanager:{region}:{account}:secret:{prefix}/*")
     }
 
@@ -242,8 +242,9 @@ mod tests {
         for key in [KEY, "arn:aws:kms:us-east-1:210987654321:key/mrk-1234abcd12ab34cd56ef1234567890ab"] {
             let parsed: KmsKeyArn = key.parse().unwrap();
             assert_eq!(parsed.to_string(), key);
-            let is_in =
-                |partition: &str, region: &str| parsed.is_in(&partition.parse().unwrap(), &region.parse().unwrap());
+            let is_in = |partition: &str, region: &str| {
+                parsed.is_in(&partition.parse().unwrap(), &region.parse().unwrap())
+            };
             assert!(is_in("aws", "us-east-1"));
             assert!(!is_in("aws", "us-west-2"));
             assert!(!is_in("aws-us-gov", "us-east-1"));

@@ -9,6 +9,8 @@ mod canary;
 mod commands;
 mod concurrency;
 mod crash;
+mod doctor;
+mod iam;
 mod layers;
 mod main_job;
 mod outage;

@@ -32,7 +32,8 @@ async fn answers_have_the_contracts_form() {
     let id = app.get("/v1/tokens").send().await.json()["tokens"][0]["id"].as_str().unwrap().to_owned();
     insta::assert_snapshot!("events", events.replace(&id, "TOKEN"));
     let providers = app.get("/v1/providers").send().await.expect(200).json();
-    let vapi = providers["providers"].as_array().unwrap().iter().find(|p| p["name"] == "vapi").unwrap().clone();
+    let vapi =
+        providers["providers"].as_array().unwrap().iter().find(|p| p["name"] == "vapi").unwrap().clone();
     insta::assert_snapshot!("provider", format!("{vapi:#}"));
 }
 
@@ -42,7 +43,9 @@ async fn a_reader_that_has_the_version_gets_no_body() {
     let version = app.put_vapi("sk-first-0123456789").await.version();
     let path = format!("{}/credentials", app.path("vapi"));
     let held = |tags: &str| app.get(&path).header("if-none-match", tags).send();
-    for tags in [&format!("\"{version}\""), &format!("W/\"{version}\""), &format!("\"x\", \"{version}\""), "*"] {
+    for tags in
+        [&format!("\"{version}\""), &format!("W/\"{version}\""), &format!("\"x\", \"{version}\""), "*"]
+    {
         let reply = held(tags).await.expect(304);
         assert_eq!((reply.text.as_str(), reply.version()), ("", version.clone()), "{tags}");
         assert_eq!(reply.header("cache-control"), Some("no-store"));
@@ -56,7 +59,9 @@ async fn a_reader_that_has_the_version_gets_no_body() {
 async fn conditions_guard_every_write() {
     let app = TestApp::local().await;
     let path = app.path("vapi");
-    let put = |name: &str, value: &str| app.put(&path).header(name, value).json(&vapi("sk-0123456789abcdef")).send();
+    let put = |name: &str, value: &str| {
+        app.put(&path).header(name, value).json(&vapi("sk-0123456789abcdef")).send()
+    };
     put("if-match", "*").await.expect_problem(412, "precondition_failed");
     put("if-match", "\"x\"").await.expect_problem(412, "precondition_failed");
     let first = put("if-none-match", "*").await.expect(201).version();
@@ -95,9 +100,8 @@ async fn a_list_is_read_page_by_page() {
         let Value::String(cursor) = &body["next_cursor"] else { break };
         page = format!("/v1/orgs/{}/connections?limit=2&cursor={cursor}", app.org);
     }
-    let mut expected = names.map(|name| {
-        (json!(name), json!(if name == "a" { "disconnected" } else { "active" }))
-    });
+    let mut expected =
+        names.map(|name| (json!(name), json!(if name == "a" { "disconnected" } else { "active" })));
     expected.sort_by_key(|(name, _)| name.to_string());
     assert_eq!(seen, expected);
     let empty = app.get("/v1/orgs/nobody/connections").send().await.expect(200);

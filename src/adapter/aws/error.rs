@@ -104,6 +104,12 @@ impl From<Failure> for StoreError {
     }
 }
 
+impl From<&Failure> for StoreError {
+    fn from(failure: &Failure) -> Self {
+        failure.error.clone()
+    }
+}
+
 /// The error that AWS answered with `code`; `text` is what the log is told of it.
 fn answered(action: &str, code: &str, message: &str, text: String) -> StoreError {
     match meaning(code, message) {

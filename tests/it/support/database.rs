@@ -68,7 +68,8 @@ impl Database {
     /// Ends every connection to a PostgreSQL database and lets none in.
     pub(crate) async fn take_down(self) -> DownDatabase {
         let (server, name) = self.url.rsplit_once('/').unwrap();
-        let mut down = DownDatabase { server: Self::connect(&format!("{server}/postgres")).await, name: name.into() };
+        let mut down =
+            DownDatabase { server: Self::connect(&format!("{server}/postgres")).await, name: name.into() };
         drop(self.connection);
         down.allow(false).await;
         let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";

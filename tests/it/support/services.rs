@@ -3,7 +3,7 @@
 
 use std::{
     io::{BufRead, BufReader},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::OnceLock,
 };
@@ -58,17 +58,66 @@ pub(crate) fn postgres() -> &'static str {
     &POSTGRES.get_or_init(|| start::<Postgres>("postgres", &[])).about.url
 }
 
-/// Runs the AWS CLI against moto, as someone who may do anything.
+/// Runs `aws secretsmanager …` against moto, as someone who may do anything.
 pub(crate) async fn secretsmanager(arguments: &[&str]) -> serde_json::Value {
+    aws_cli(&[&["secretsmanager"], arguments].concat()).await
+}
+
+/// Makes a user of moto's IAM who may do these actions of Secrets Manager with these secrets, and
+/// nothing else; its access key.
+pub(crate) async fn identity(actions: &[&str], secrets: &str) -> (String, String) {
+    let user = format!("user-{}", uuid::Uuid::from_bytes(super::app::random_bytes()).simple());
+    let actions: Vec<_> = actions.iter().map(|action| format!("secretsmanager:{action}")).collect();
+    let resource = format!("arn:aws:secretsmanager:us-east-1:123456789012:secret:{secrets}");
+    let statement = serde_json::json!({"Effect": "Allow", "Action": actions, "Resource": resource});
+    let policy = serde_json::json!({"Version": "2012-10-17", "Statement": [statement]}).to_string();
+    let name = ["--user-name", &user];
+    aws_cli(&[&["iam", "create-user"], &name[..]].concat()).await;
+    let document = ["--policy-name", "only", "--policy-document", &policy];
+    aws_cli(&[&["iam", "put-user-policy"], &name[..], &document[..]].concat()).await;
+    let key = aws_cli(&[&["iam", "create-access-key"], &name[..]].concat()).await;
+    let text = |field: &str| key["AccessKey"][field].as_str().unwrap().to_owned();
+    (text("AccessKeyId"), text("SecretAccessKey"))
+}
+
+/// Runs the AWS CLI's `secretsmanager` against moto, as someone who may do anything.
+pub(crate) async fn secretsmanager(arguments: &[&str]) -> serde_json::Value {
+    aws_as_admin(&[&["secretsmanager"], arguments].concat()).await
+}
+
+/// The same as keybroker's user: the answer, or what the CLI says of the refusal.
+pub(crate) async fn secretsmanager_as_keybroker(arguments: &[&str]) -> Result<serde_json::Value, String> {
+    let Aws { access_key_id, secret_access_key, .. } = moto();
+    aws_cli(access_key_id, secret_access_key, &[&["secretsmanager"], arguments].concat()).await
+}
+
+/// Runs the AWS CLI against moto, for any service, as someone who may do anything.
+pub(crate) async fn aws_as_admin(arguments: &[&str]) -> serde_json::Value {
+    let Aws { admin_access_key_id, admin_secret_access_key, .. } = moto();
+    let answer = aws_cli(admin_access_key_id, admin_secret_access_key, arguments).await;
+    answer.unwrap_or_else(|error| panic!("{arguments:?}: {error}"))
+}
+
+/// Null where the CLI prints nothing, as for many a deletion.
+async fn aws_cli(key_id: &str, secret: &str, arguments: &[&str]) -> Result<serde_json::Value, String> {
     let aws = moto();
-    let mut command = Command::new(root().join("target/services/moto/bin/aws"));
-    command.args(["--endpoint-url", &aws.endpoint, "secretsmanager"]).args(arguments);
+    let mut command = Command::new(installed("aws"));
+    command.args(["--endpoint-url", &aws.endpoint]).args(arguments);
     command.env("AWS_DEFAULT_REGION", &aws.region).env("AWS_EC2_METADATA_DISABLED", "true");
-    command.env("AWS_ACCESS_KEY_ID", &aws.admin_access_key_id);
-    command.env("AWS_SECRET_ACCESS_KEY", &aws.admin_secret_access_key);
+    command.env("AWS_ACCESS_KEY_ID", key_id).env("AWS_SECRET_ACCESS_KEY", secret);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    if output.stdout.is_empty() {
+        return Ok(serde_json::Value::Null);
+    }
+    Ok(serde_json::from_slice(&output.stdout).unwrap())
+}
+
+/// A program that was installed along with moto.
+pub(crate) fn installed(program: &str) -> PathBuf {
+    root().join("target/services/moto/bin").join(program)
 }
 
 pub(crate) fn root() -> &'static Path {
