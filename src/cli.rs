@@ -107,6 +107,12 @@ fn run(command: Command) -> Result<(), Failure> {
     })
 }
 
+/// Prints what a service says of itself. If nobody reads it any more, the service goes on.
+fn announce(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
 /// Until Ctrl-C, or the signal with which a supervisor ends a process.
 async fn until_told_to_stop() -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};

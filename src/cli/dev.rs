@@ -5,7 +5,7 @@ use std::{net::Ipv4Addr, num::NonZeroU32, path::PathBuf, time::Duration};
 use anyhow::Context;
 use clap::Args;
 
-use super::{Failure, until_told_to_stop};
+use super::{Failure, announce, until_told_to_stop};
 use crate::{
     app::{App, generate_master_key},
     broker::tokens::{NewToken, operator},
@@ -42,7 +42,7 @@ impl Dev {
             .map_err(|e| Failure::Usage(format!("KEYBROKER_LOG is not a filter: {e}")))?;
         let app = App::start(self.settings()?).await?;
         let token = fresh_token(&app).await?;
-        println!("{}", welcome(&self.state, &app, &token));
+        announce(&welcome(&self.state, &app, &token));
         until_told_to_stop().await?;
         app.stop().await;
         Ok(())

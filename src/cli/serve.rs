@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Failure, until_told_to_stop};
+use super::{Failure, announce, until_told_to_stop};
 use crate::{app::App, config::ServeFlags, telemetry};
 
 /// Serve, in production: settings come from the environment; refuses to start half-configured.
@@ -18,7 +18,7 @@ impl Serve {
         telemetry::start_logging(&log.log, log.log_format)
             .map_err(|e| Failure::Usage(format!("KEYBROKER_LOG is not a filter: {e}")))?;
         let app = App::start(self.flags.settings()?).await?;
-        println!("listening on http://{}", app.address());
+        announce(&format!("listening on http://{}", app.address()));
         until_told_to_stop().await?;
         app.stop().await;
         Ok(())

@@ -4,7 +4,12 @@ mod dev;
 mod lifecycle;
 mod usage;
 
-use std::process::{Command, Output};
+use std::{
+    process::{Command, Output, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
 
 use crate::support::app::program;
 
@@ -16,7 +21,20 @@ fn keybroker(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
 }
 
 fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
-    keybroker(arguments, environment).output().unwrap()
+    finish(&mut keybroker(arguments, environment))
+}
+
+/// Waits for a command's end, but not for ever: it may serve where it should have refused.
+fn finish(command: &mut Command) -> Output {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let process = command.spawn().unwrap();
+    let id = process.id().to_string();
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || sender.send(process.wait_with_output()));
+    receiver.recv_timeout(Duration::from_secs(60)).map(Result::unwrap).unwrap_or_else(|_| {
+        Command::new("kill").args(["-KILL", &id]).status().unwrap();
+        panic!("still running: {command:?}")
+    })
 }
 
 /// What a command printed that did its work.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use hyper::Method;
 use serde_json::Value;
 
-use super::{failed, printed, run};
+use super::{failed, finish, printed, run};
 use crate::support::{Db, Store, TestApp, app::vapi, aws::Fault, client::Call};
 
 #[tokio::test]
@@ -26,11 +26,11 @@ async fn one_sqlite_file_has_one_server() {
     let app = TestApp::local().await;
     let mut second = app.command(&["serve"]);
     second.env("KEYBROKER_LISTEN", "127.0.0.1:0").env("KEYBROKER_ADMIN_LISTEN", "127.0.0.1:0");
-    failed(&second.output().unwrap(), 1, &["another keybroker", "PostgreSQL"]);
+    failed(&finish(&mut second), 1, &["another keybroker", "PostgreSQL"]);
     app.put_vapi("sk-0123456789").await.expect(201);
     // Commands are no servers.
-    printed(&app.command(&["token", "list"]).output().unwrap());
-    printed(&app.command(&["migrate"]).output().unwrap());
+    printed(&finish(&mut app.command(&["token", "list"])));
+    printed(&finish(&mut app.command(&["migrate"])));
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{failed, printed, run};
+use super::{failed, finish, printed, run};
 use crate::support::{TestApp, app::master_key};
 
 /// The settings that a service on this machine needs, and a folder that they are in.
@@ -94,7 +94,7 @@ async fn another_master_key_does_not_open_a_store() {
     let mut command = app.command(&["serve"]);
     command.env("KEYBROKER_MASTER_KEY_FILE", master_key(other.path()));
     command.env("KEYBROKER_LISTEN", "127.0.0.1:0").env("KEYBROKER_ADMIN_LISTEN", "127.0.0.1:0");
-    failed(&command.output().unwrap(), 2, &["KEYBROKER_MASTER_KEY_FILE", "key"]);
+    failed(&finish(&mut command), 2, &["KEYBROKER_MASTER_KEY_FILE", "key"]);
     app.start().await;
     assert_eq!(app.private_key().await, "sk-0123456789", "and nothing was harmed");
 }
@@ -132,7 +132,7 @@ fn the_policy_is_four_actions_on_one_prefix() {
     let mut actions: Vec<_> =
         statements.iter().flat_map(|statement| statement["Action"].as_array().unwrap()).collect();
     actions.sort_by_key(ToString::to_string);
-    let expected = ["CreateSecret", "GetSecretValue", "PutSecretValue", "UpdateSecretVersionStage"];
+    let expected = ["CreateSecret", "GetSecretValue", "PutSecretValue", "UpdateSecret"];
     assert_eq!(json!(actions), json!(expected.map(|action| format!("secretsmanager:{action}"))));
     assert!(statements.iter().all(|statement| statement["Effect"] == "Allow"), "{text}");
 

@@ -58,11 +58,6 @@ pub(crate) fn postgres() -> &'static str {
     &POSTGRES.get_or_init(|| start::<Postgres>("postgres", &[])).about.url
 }
 
-/// Runs `aws secretsmanager …` against moto, as someone who may do anything.
-pub(crate) async fn secretsmanager(arguments: &[&str]) -> serde_json::Value {
-    aws_cli(&[&["secretsmanager"], arguments].concat()).await
-}
-
 /// Makes a user of moto's IAM who may do these actions of Secrets Manager with these secrets, and
 /// nothing else; its access key.
 pub(crate) async fn identity(actions: &[&str], secrets: &str) -> (String, String) {
@@ -72,10 +67,10 @@ pub(crate) async fn identity(actions: &[&str], secrets: &str) -> (String, String
     let statement = serde_json::json!({"Effect": "Allow", "Action": actions, "Resource": resource});
     let policy = serde_json::json!({"Version": "2012-10-17", "Statement": [statement]}).to_string();
     let name = ["--user-name", &user];
-    aws_cli(&[&["iam", "create-user"], &name[..]].concat()).await;
+    aws_as_admin(&[&["iam", "create-user"], &name[..]].concat()).await;
     let document = ["--policy-name", "only", "--policy-document", &policy];
-    aws_cli(&[&["iam", "put-user-policy"], &name[..], &document[..]].concat()).await;
-    let key = aws_cli(&[&["iam", "create-access-key"], &name[..]].concat()).await;
+    aws_as_admin(&[&["iam", "put-user-policy"], &name[..], &document[..]].concat()).await;
+    let key = aws_as_admin(&[&["iam", "create-access-key"], &name[..]].concat()).await;
     let text = |field: &str| key["AccessKey"][field].as_str().unwrap().to_owned();
     (text("AccessKeyId"), text("SecretAccessKey"))
 }
