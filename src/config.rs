@@ -314,16 +314,16 @@ mod tests {
         assert_eq!(settings.listen.to_string(), "127.0.0.1:8080");
         assert_eq!(settings.admin_listen.to_string(), "127.0.0.1:9090");
         assert_eq!(settings.prefix, Prefix::default());
-        assert_eq!(settings.cache_ttl, Duration::from_secs(300));
-        assert_eq!(settings.cache_stale_if_error, Duration::from_secs(900));
+        assert_eq!(settings.cache_ttl, Duration::from_mins(5));
+        assert_eq!(settings.cache_stale_if_error, Duration::from_mins(15));
         assert_eq!(settings.cache_max_bytes, 256 << 20);
     }
 
     #[test]
     fn times() {
-        assert_eq!(duration("90d"), Ok(Duration::from_secs(90 * 86_400)));
+        assert_eq!(duration("90d"), Ok(Duration::from_hours(90 * 24)));
         assert_eq!(duration("0s"), Ok(Duration::ZERO));
-        assert_eq!(duration("1h 30m"), Ok(Duration::from_secs(5_400)));
+        assert_eq!(duration("1h 30m"), Ok(Duration::from_mins(90)));
         for wrong in ["", "5", "-5s", "soon", "1 month"] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }

@@ -8,6 +8,7 @@ pub mod clock;
 pub mod connection;
 pub mod event;
 pub mod finding;
+mod hex;
 pub mod id;
 pub mod idempotency;
 pub mod policy;

@@ -51,7 +51,7 @@ impl Follower {
             let result = self.run_once().await;
             match (&result, blind) {
                 (Err(error), false) => {
-                    tracing::warn!(%error, "changes made elsewhere can't be seen at present")
+                    tracing::warn!(%error, "changes made elsewhere can't be seen at present");
                 }
                 (Ok(()), true) => tracing::info!("changes made elsewhere are seen again"),
                 _ => {}

@@ -10,7 +10,7 @@ use super::{error::Error, write::Writer};
 use crate::port::index::{ANSWERS_KEPT, SystemIndex};
 
 /// How often it looks when nothing tells it to look sooner.
-const EVERY: Duration = Duration::from_secs(60);
+const EVERY: Duration = Duration::from_mins(1);
 
 /// How many writes it settles before it looks again.
 const BATCH: u16 = 200;

@@ -219,7 +219,7 @@ impl Tokens {
             }
             return Ok(());
         }
-        let name = TokenName::try_from("bootstrap".to_owned()).expect("it is a name");
+        let name = TokenName::bootstrap();
         let record = self.record(NewToken { name, reach: Reach::everything(), expires_in: None })?;
         let actor = Arc::new(Actor { r#type: ActorType::System, id: "start".into(), name: None });
         let events = self.events(EventType::TokenCreated, &actor, &record, None);

@@ -3,6 +3,8 @@
 use aws_lc_rs::hmac;
 use serde::{Deserialize, Serialize};
 
+use super::hex::hex;
+
 /// What is kept of a key and of the request it came with.
 ///
 /// The request's body holds secrets, some of them short enough to guess from a plain hash. So both
@@ -41,7 +43,7 @@ impl IdempotencyKey {
                 context.update(&(part.len() as u64).to_be_bytes());
                 context.update(part);
             }
-            context.sign().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+            hex(context.sign().as_ref())
         };
         Ok(Self {
             lookup: digest(&[b"key", caller.as_bytes()]),

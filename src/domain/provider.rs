@@ -186,38 +186,11 @@ impl Provider {
             }
         }
         if self.free_fields {
-            self.check_free(sent, &mut fields, &mut errors);
+            check_free(sent, &mut fields, &mut errors);
         } else {
             errors.extend(sent.iter().map(|(name, _)| self.unknown(name)));
         }
         if errors.is_empty() { Ok(Credentials::from_distinct(fields)) } else { Err(errors) }
-    }
-
-    fn check_free(
-        &self,
-        sent: Vec<(String, SentField)>,
-        fields: &mut Vec<(String, SecretString)>,
-        errors: &mut Vec<FieldError>,
-    ) {
-        if fields.len() + sent.len() > MOST_FREE_FIELDS {
-            errors.push(FieldError::new("credentials", format!("has more than {MOST_FREE_FIELDS} fields")));
-            return;
-        }
-        if fields.len() + sent.len() == 0 {
-            errors.push(FieldError::new("credentials", "needs at least one field"));
-        }
-        for (name, value) in sent {
-            if !is_field_name(&name) {
-                let rule = "has a field whose name is not 1 to 64 of A-Z a-z 0-9 _ . -";
-                errors.push(FieldError::new("credentials", rule));
-                continue;
-            }
-            match value {
-                SentField::NotText => errors.push(FieldError::new(name, NOT_TEXT)),
-                SentField::Text(value) if is_empty(&value) => errors.push(FieldError::new(name, EMPTY)),
-                SentField::Text(value) => fields.push((name, value)),
-            }
-        }
     }
 
     /// A field that the provider does not have. Its name is repeated only if it can't be a key that
@@ -231,6 +204,33 @@ impl Provider {
             let message =
                 format!("has an unknown field, whose name is not repeated here; {} takes {known}", self.name);
             FieldError::new("credentials", message)
+        }
+    }
+}
+
+/// Checks fields that the catalogue does not name.
+fn check_free(
+    sent: Vec<(String, SentField)>,
+    fields: &mut Vec<(String, SecretString)>,
+    errors: &mut Vec<FieldError>,
+) {
+    if fields.len() + sent.len() > MOST_FREE_FIELDS {
+        errors.push(FieldError::new("credentials", format!("has more than {MOST_FREE_FIELDS} fields")));
+        return;
+    }
+    if fields.len() + sent.len() == 0 {
+        errors.push(FieldError::new("credentials", "needs at least one field"));
+    }
+    for (name, value) in sent {
+        if !is_field_name(&name) {
+            let rule = "has a field whose name is not 1 to 64 of A-Z a-z 0-9 _ . -";
+            errors.push(FieldError::new("credentials", rule));
+            continue;
+        }
+        match value {
+            SentField::NotText => errors.push(FieldError::new(name, NOT_TEXT)),
+            SentField::Text(value) if is_empty(&value) => errors.push(FieldError::new(name, EMPTY)),
+            SentField::Text(value) => fields.push((name, value)),
         }
     }
 }

@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::{access::Reach, clock::Random};
+use super::{access::Reach, clock::Random, hex::hex};
 
 const START: &str = "kb_";
 const RANDOM: usize = 43;
@@ -117,7 +117,7 @@ impl HashedToken {
     /// The hash as the database keeps it: 64 hexadecimal digits.
     #[must_use]
     pub fn to_hex(&self) -> String {
-        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&self.0)
     }
 
     /// Whether the database's text is this hash, compared in constant time.
@@ -168,6 +168,12 @@ pub struct TokenName(String);
 pub struct InvalidTokenName;
 
 impl TokenName {
+    /// What the token is called that an operator gives at start.
+    #[must_use]
+    pub fn bootstrap() -> Self {
+        Self("bootstrap".into())
+    }
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

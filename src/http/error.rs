@@ -20,7 +20,10 @@ use crate::{
 
 /// A failure on its way to the caller.
 #[derive(Debug, Clone)]
-pub struct Problem {
+pub struct Problem(Box<Inner>);
+
+#[derive(Debug, Clone)]
+struct Inner {
     status: StatusCode,
     code: &'static str,
     title: &'static str,
@@ -68,7 +71,7 @@ macro_rules! problems {
         impl Problem {
             $($(#[$doc])*
             pub(super) fn $make(detail: impl Into<String>) -> Self {
-                Self {
+                Self(Box::new(Inner {
                     status: StatusCode::$status,
                     code: $code,
                     title: $title,
@@ -76,7 +79,7 @@ macro_rules! problems {
                     fields: Vec::new(),
                     retry_after: None,
                     cause: None,
-                }
+                }))
             }
             )+
         }
@@ -124,42 +127,43 @@ problems! {
 
 impl Problem {
     fn fields(mut self, fields: Vec<FieldError>) -> Self {
-        self.fields = fields;
+        self.0.fields = fields;
         self
     }
 
     fn retry_after(mut self, wait: Duration) -> Self {
-        self.retry_after = Some(wait);
+        self.0.retry_after = Some(wait);
         self
     }
 
     fn because(mut self, cause: impl Into<String>) -> Self {
-        self.cause = Some(cause.into());
+        self.0.cause = Some(cause.into());
         self
     }
 
     /// What only the log says.
     pub(super) fn cause(&self) -> Option<&str> {
-        self.cause.as_deref()
+        self.0.cause.as_deref()
     }
 
     /// The stable code.
     pub(super) fn code(&self) -> &'static str {
-        self.code
+        self.0.code
     }
 
     /// The body, for the request of that id.
     pub(super) fn render(self, request_id: &str) -> Body {
         let field = |error: FieldError| ProblemField { field: error.field, message: error.message };
+        let problem = *self.0;
         let body = ProblemBody {
-            r#type: format!("/docs#{}", self.code),
-            title: self.title,
-            status: self.status.as_u16(),
-            code: self.code,
-            detail: self.detail,
-            retryable: self.retry_after.is_some(),
+            r#type: format!("/docs#{}", problem.code),
+            title: problem.title,
+            status: problem.status.as_u16(),
+            code: problem.code,
+            detail: problem.detail,
+            retryable: problem.retry_after.is_some(),
             request_id: request_id.to_owned(),
-            errors: self.fields.into_iter().map(field).collect(),
+            errors: problem.fields.into_iter().map(field).collect(),
         };
         Body::from(serde_json::to_vec(&body).expect("a problem is always written"))
     }
@@ -168,13 +172,13 @@ impl Problem {
 /// The body is left out: the outermost layer knows the request's id and renders it.
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = self.status.into_response();
+        let mut response = self.0.status.into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if self.status == StatusCode::UNAUTHORIZED {
+        if self.0.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if let Some(wait) = self.retry_after {
+        if let Some(wait) = self.0.retry_after {
             // Whole seconds, upwards: a caller that waits so long waits long enough.
             let seconds = wait.as_millis().div_ceil(1_000).max(1);
             headers

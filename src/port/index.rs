@@ -241,4 +241,4 @@ pub struct Change {
 }
 
 /// How long idempotency keys are kept.
-pub const ANSWERS_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+pub const ANSWERS_KEPT: Duration = Duration::from_hours(24);

@@ -136,7 +136,7 @@ async fn a_passing_fault_is_tried_again(#[case] fault: Fault) {
 #[rstest]
 #[case::throttled(Fault::Code("ThrottlingException"))]
 #[case::internal(Fault::Internal)]
-#[case::silent(Fault::Slow(Duration::from_secs(60)))]
+#[case::silent(Fault::Slow(Duration::from_mins(1)))]
 #[tokio::test]
 async fn a_lasting_fault_is_unavailability_and_ends(#[case] fault: Fault) {
     let settings = [("KEYBROKER_STORE_TIMEOUT", "2s")];

@@ -31,10 +31,11 @@ fn finish(command: &mut Command) -> Output {
     let id = process.id().to_string();
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || sender.send(process.wait_with_output()));
-    receiver.recv_timeout(Duration::from_secs(60)).map(Result::unwrap).unwrap_or_else(|_| {
+    let Ok(output) = receiver.recv_timeout(Duration::from_mins(1)) else {
         Command::new("kill").args(["-KILL", &id]).status().unwrap();
-        panic!("still running: {command:?}")
-    })
+        panic!("still running: {command:?}");
+    };
+    output.unwrap()
 }
 
 /// What a command printed that did its work.

@@ -116,7 +116,8 @@ async fn kill_during(app: &mut TestApp, op: Op, at: At) -> Option<Reply> {
         Op::RollBack => app.post(&format!("{}/rollback", app.path("vapi"))),
         Op::Disconnect => app.delete(&app.path("vapi")),
     };
-    let answer = tokio::task::spawn(request.try_send());
+    #[expect(clippy::disallowed_methods, reason = "awaited at the end")]
+    let answer = tokio::spawn(request.try_send());
     let frozen = match at {
         At::BeforeIntent => frozen,
         At::BeforeIndex => {

@@ -1,4 +1,5 @@
 //! The tests of the whole: the real program against real services. `tests/run` installs those.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed, and says where")]
 
 mod support;
 

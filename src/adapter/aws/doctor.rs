@@ -81,13 +81,9 @@ impl AwsStore {
         let elsewhere = self.client.get_secret_value().secret_id(&outside);
         let elsewhere = call(GET_SECRET_VALUE, &outside, elsewhere.send()).await;
         vec![
-            denied("secretsmanager:ListSecrets", "to list secrets", list.map(drop)),
-            denied("secretsmanager:DescribeSecret", "to describe the probe", describe.map(drop)),
-            denied(
-                "prefix",
-                &format!("to read {outside}, which is not under the prefix"),
-                elsewhere.map(drop),
-            ),
+            denied("secretsmanager:ListSecrets", "to list secrets", &list),
+            denied("secretsmanager:DescribeSecret", "to describe the probe", &describe),
+            denied("prefix", &format!("to read {outside}, which is not under the prefix"), &elsewhere),
         ]
     }
 }
@@ -118,9 +114,9 @@ fn allowed(action: &str, probe: &str, result: Result<(), Failure>, also: Option<
 }
 
 /// Something that should be refused. That a secret isn't there is told only to who may look.
-fn denied(check: &str, tried: &str, result: Result<(), Failure>) -> Finding {
+fn denied<T>(check: &str, tried: &str, result: &Result<T, Failure>) -> Finding {
     let finding = |found: &str| Finding::good(check, tried, found);
-    let answered = match &result {
+    let answered = match result {
         Err(failure) if !failure.is(NOT_FOUND) => Some(StoreError::from(failure)),
         _ => None,
     };

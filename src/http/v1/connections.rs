@@ -107,6 +107,7 @@ impl ConnectionView {
 /// What a connection is to be.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::option_option, reason = "a label that is absent stays, and one that is null goes")]
 pub(in crate::http) struct PutConnection {
     /// May be left out when it equals the connection's name, or the connection exists.
     #[schema(example = "vapi")]
@@ -126,6 +127,7 @@ impl Shape for PutConnection {
 }
 
 /// Tells null from absent.
+#[expect(clippy::option_option, reason = "absent, null and text are three things here")]
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }

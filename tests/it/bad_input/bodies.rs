@@ -210,7 +210,8 @@ async fn wrong_credentials_are_told_by_their_fields() {
         let errors = reply["errors"].as_array().unwrap();
         let mut named: Vec<_> = errors.iter().map(|error| error["field"].as_str().unwrap()).collect();
         let mut fields = fields.to_vec();
-        (named.sort_unstable(), fields.sort_unstable());
+        named.sort_unstable();
+        fields.sort_unstable();
         assert_eq!(named, fields, "{body}: {reply}");
         assert!(errors.iter().all(|error| !error["message"].as_str().unwrap().is_empty()), "{reply}");
     }

@@ -23,6 +23,7 @@ fn without_id(reply: &Reply) -> Value {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "most of them are the snapshot")]
 async fn errors_of_the_caller_keep_their_form() {
     let app = TestApp::local().await;
     let path = app.path("vapi");

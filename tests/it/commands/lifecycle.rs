@@ -71,7 +71,7 @@ async fn an_idle_connection_does_not_delay_the_end() {
     let mut app = TestApp::with(Db::Sqlite, Store::Local, &[("KEYBROKER_SHUTDOWN_GRACE", "300s")]).await;
     let idle = tokio::net::TcpStream::connect(app.address).await.unwrap();
     app.get("/v1/providers").send().await.expect(200);
-    let ended = tokio::time::timeout(Duration::from_secs(60), app.terminate()).await;
+    let ended = tokio::time::timeout(Duration::from_mins(1), app.terminate()).await;
     assert_eq!(ended.expect("it does not wait for the grace time").code(), Some(0));
     drop(idle);
 }
