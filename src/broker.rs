@@ -1,6 +1,6 @@
 //! The use cases: what keybroker does, whatever it is asked through and keeps things in.
 //!
-//! [`credentials`] is the hot path, [`connections`] the changes, [`write`] the protocol that makes them
+//! [`credentials`] is the hot path, [`connections`] the changes, [`mod@write`] the protocol that makes them
 //! whole or not at all, [`reconcile`] what finishes them after a crash, and [`changes`] how other
 //! replicas hear of them. Errors here know nothing of HTTP.
 

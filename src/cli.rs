@@ -1,7 +1,7 @@
 //! The commands, one file each.
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration. Errors go to standard error and say
-//! what to do next. To add a command: a file, a variant of [`Command`], its arm in `run`.
+//! what to do next. To add a command: a file, a variant of `Command`, its arm in `run`.
 
 mod dev;
 mod doctor;

@@ -1,6 +1,6 @@
 //! The API over HTTP: extract, call the broker, map.
 //!
-//! A handler's arguments are its policy: [`extract::Permitted`] is a permit or the request ends there.
+//! A handler's arguments are its policy: `extract::Permitted` is a permit or the request ends there.
 //! To add a route: a handler in `v1/` with its `#[utoipa::path]`, and its line in [`router`]; the
 //! authorisation test fails until it knows the route.
 

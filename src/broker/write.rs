@@ -7,13 +7,11 @@
 //! 3. In one transaction the index takes the version over, the event is appended, the answer is kept
 //!    under its idempotency key, and the intent goes.
 //!
-//! Dying between two steps leaves the intent. Whoever finds it after its lease ran out ([`settle`], from
-//! the reconciler or from the next writer) asks the store which version is current: the intent's, then
+//! Dying between two steps leaves the intent. Whoever finds it after its lease ran out (`settle`, from the
+//! reconciler or from the next writer) asks the store which version is current: the intent's, then
 //! step 3 is done; another, then the write never happened and the intent is dropped.
 //!
 //! A lease outlasts the time limit of its writer, so nobody settles what a living writer may still do.
-//!
-//! [`settle`]: Writer::settle
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,6 +1,6 @@
 //! The names by which everything is found: organization, connection, provider.
 //!
-//! To add one: write its rule as a function of bytes and let [`identifier!`] make the type.
+//! To add one: write its rule as a function of bytes and let `identifier!` make the type.
 
 use std::{fmt, str::FromStr, sync::Arc};
 

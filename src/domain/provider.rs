@@ -1,6 +1,6 @@
 //! The catalogue: which providers there are and which fields each one's credentials have.
 //!
-//! To add a provider: a file `builtin/<name>.toml` like its neighbours, and its name in [`builtin`].
+//! To add a provider: a file `builtin/<name>.toml` like its neighbours, and its name in `builtin.rs`.
 
 mod builtin;
 
