@@ -28,7 +28,7 @@ use crate::{
         clock::{Clock, Random, SystemClock, SystemRandom},
         provider::Catalogue,
     },
-    http::router::{AppState, router},
+    http::{router::router, state::AppState},
     port::index::SystemIndex,
     telemetry,
 };

@@ -12,4 +12,5 @@ pub mod health;
 pub mod json;
 pub mod layers;
 pub mod router;
+pub mod state;
 pub mod v1;

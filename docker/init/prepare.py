@@ -6,6 +6,7 @@ Safe to repeat: what is there and still works is kept.
 import configparser
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import boto3
@@ -28,7 +29,10 @@ SCOPES = [
 
 def keybroker(*args):
     """What the program prints. It is asked for the policy too, since it knows best what it calls."""
-    return subprocess.run(["keybroker", *args], check=True, stdout=subprocess.PIPE, text=True).stdout
+    done = subprocess.run(["keybroker", *args], capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(done.stderr)
+    return done.stdout
 
 
 def write_private(file, text):
@@ -80,9 +84,8 @@ def give_token():
 
 
 def main():
-    iam = boto3.client("iam")
-    account = boto3.client("sts").get_caller_identity()["Account"]
-    allow_user(iam, account, os.environ["AWS_REGION"])
+    iam, sts = boto3.client("iam"), boto3.client("sts")
+    allow_user(iam, sts.get_caller_identity()["Account"], sts.meta.region_name)
     give_access_key(iam)
     give_token()
 

@@ -12,7 +12,7 @@ use axum::{
 };
 use serde::de::DeserializeOwned;
 
-use super::{error::Problem, router::AppState};
+use super::{error::Problem, state::AppState};
 use crate::{
     broker::{error::Error, write::Terms},
     domain::{

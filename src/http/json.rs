@@ -17,7 +17,7 @@ use serde::{
 };
 use zeroize::Zeroizing;
 
-use super::{error::Problem, router::AppState};
+use super::{error::Problem, state::AppState};
 use crate::domain::{provider::SentField, secret::LONGEST_VALUE};
 
 /// The deepest nesting that any body needs is two; more than this is refused unread.

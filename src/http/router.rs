@@ -1,46 +1,16 @@
-//! The routes, and what their handlers are given.
+//! The routes.
 
 use std::sync::Arc;
 
-use axum::{
-    Router,
-    extract::{FromRef, OriginalUri},
-    http::Uri,
-};
+use axum::{Router, extract::OriginalUri, http::Uri};
 use utoipa::{
     Modify, OpenApi,
     openapi::security::{Http, HttpAuthScheme, SecurityScheme},
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{docs, error::Problem, health, layers, v1};
-use crate::{
-    broker::{
-        connections::Connections, credentials::CredentialReader, events::Events, health::Health,
-        tokens::Tokens,
-    },
-    domain::{
-        clock::{Clock, Random},
-        secret::Prefix,
-    },
-};
-
-/// What handlers work with; each takes the part it needs.
-#[derive(Clone, FromRef)]
-pub struct AppState {
-    /// Connections.
-    pub connections: Connections,
-    /// Their keys.
-    pub credentials: CredentialReader,
-    /// API tokens.
-    pub tokens: Tokens,
-    /// The audit log.
-    pub events: Events,
-    /// Liveness and readiness.
-    pub health: Health,
-    /// The first part of every secret's name.
-    pub prefix: Prefix,
-}
+use super::{docs, error::Problem, health, layers, state::AppState, v1};
+use crate::domain::clock::{Clock, Random};
 
 #[derive(OpenApi)]
 #[openapi(

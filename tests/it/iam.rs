@@ -135,52 +135,57 @@ fn the_cloudformation_template_passes_its_linter() {
 }
 
 /// moto makes of the template what AWS would; the documents that come out are compared.
-#[rstest]
-#[case::user("User", None)]
-#[case::ec2("Ec2Role", Some("variants/trust-ec2.json"))]
-#[case::ecs("EcsRole", Some("variants/trust-ecs.json"))]
-#[case::eks("EksRole", Some("variants/trust-eks-web-identity.json"))]
 #[tokio::test]
-async fn the_cloudformation_template_says_the_same(#[case] identity: &str, #[case] trust: Option<&str>) {
-    let name = format!("keybroker-{}", identity.to_lowercase());
-    let template = format!("file://{}", path("cloudformation/keybroker.yaml").display());
-    let parameters = [
-        ("Identity", identity),
-        ("Name", &name),
-        ("KmsKeyArn", KEY),
-        ("OidcProvider", if identity == "EksRole" { OIDC_PROVIDER } else { "" }),
-    ]
-    .map(|(key, value)| format!("ParameterKey={key},ParameterValue={value}"));
-    let create = ["cloudformation", "create-stack", "--stack-name", &name, "--template-body", &template];
-    let parameters: Vec<_> = parameters.iter().map(String::as_str).collect();
-    let capabilities = ["--capabilities", "CAPABILITY_NAMED_IAM", "--parameters"];
-    aws_as_admin(&[&create[..], &capabilities, &parameters].concat()).await;
-
-    let [policy, kms] = [name.clone(), format!("{name}-kms")]
-        .map(|policy| format!("arn:aws:iam::123456789012:policy/{policy}"));
-    let mut statements = Vec::new();
-    for arn in [&policy, &kms] {
-        let version = ["iam", "get-policy-version", "--version-id", "v1", "--policy-arn", arn];
-        let document = aws_as_admin(&version).await["PolicyVersion"]["Document"].take();
-        assert_eq!(document["Version"], "2012-10-17");
-        statements.extend(document["Statement"].as_array().unwrap().iter().cloned());
-
-        let has = aws_as_admin(&["iam", "list-entities-for-policy", "--policy-arn", arn]).await;
-        let of = |kind: &str, field: &str| {
-            let all = has[kind].as_array().unwrap().iter();
-            all.map(|one| one[field].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+async fn the_cloudformation_template_says_the_same() {
+    let identities = [
+        ("User", None),
+        ("Ec2Role", Some("variants/trust-ec2.json")),
+        ("EcsRole", Some("variants/trust-ecs.json")),
+        ("EksRole", Some("variants/trust-eks-web-identity.json")),
+    ];
+    for (identity, _) in identities {
+        create_stack(identity).await;
+    }
+    // The whole of the account's IAM.
+    let account = aws_as_admin(&["iam", "get-account-authorization-details"]).await;
+    let find = |list: &str, field: &str, name: &str| {
+        let found = account[list].as_array().unwrap().iter().find(|one| one[field] == name);
+        found.cloned().unwrap_or_else(|| panic!("no {name} in {list}"))
+    };
+    for (identity, trust) in identities {
+        let who = match trust {
+            None => find("UserDetailList", "UserName", identity),
+            Some(_) => find("RoleDetailList", "RoleName", identity),
         };
-        let (users, roles) = (of("PolicyUsers", "UserName"), of("PolicyRoles", "RoleName"));
-        let (expected_users, expected_roles) =
-            if trust.is_none() { (vec![name.clone()], vec![]) } else { (vec![], vec![name.clone()]) };
-        assert_eq!((users, roles), (expected_users, expected_roles), "{arn}");
+        let attached = who["AttachedManagedPolicies"].as_array().unwrap().iter();
+        let mut attached: Vec<_> = attached.map(|policy| policy["PolicyName"].as_str().unwrap()).collect();
+        attached.sort_unstable();
+        assert_eq!(attached, [identity, &format!("{identity}-kms")]);
+        let statements = attached.iter().flat_map(|policy| {
+            let mut document =
+                find("Policies", "PolicyName", policy)["PolicyVersionList"][0]["Document"].take();
+            assert_eq!(document["Version"], "2012-10-17");
+            std::mem::take(document["Statement"].as_array_mut().unwrap())
+        });
+        let together = json!({"Version": "2012-10-17", "Statement": statements.collect::<Vec<_>>()});
+        assert_eq!(together, parsed("variants/kms.json"), "{identity}");
+        if let Some(trust) = trust {
+            assert_eq!(who["AssumeRolePolicyDocument"], parsed(trust));
+        }
     }
-    assert_eq!(json!({"Version": "2012-10-17", "Statement": statements}), parsed("variants/kms.json"));
+}
 
-    if let Some(trust) = trust {
-        let mut role = aws_as_admin(&["iam", "get-role", "--role-name", &name]).await;
-        assert_eq!(role["Role"]["AssumeRolePolicyDocument"].take(), parsed(trust));
-    }
+/// The stack of an identity, all of it named like its kind.
+async fn create_stack(identity: &str) {
+    let template = format!("file://{}", path("cloudformation/keybroker.yaml").display());
+    let oidc_provider = if identity == "EksRole" { OIDC_PROVIDER } else { "" };
+    let parameters =
+        [("Identity", identity), ("Name", identity), ("KmsKeyArn", KEY), ("OidcProvider", oidc_provider)]
+            .map(|(key, value)| format!("ParameterKey={key},ParameterValue={value}"));
+    let mut create = vec!["cloudformation", "create-stack", "--stack-name", identity];
+    create.extend(["--template-body", &template, "--capabilities", "CAPABILITY_NAMED_IAM", "--parameters"]);
+    create.extend(parameters.iter().map(String::as_str));
+    aws_as_admin(&create).await;
 }
 
 #[tokio::test]
@@ -208,24 +213,23 @@ async fn the_four_calls_pass_under_the_prefix() {
 
 #[tokio::test]
 async fn the_same_calls_are_denied_elsewhere() {
-    // `tenantx` and the prefix without its slash: the slash is part of what is allowed.
-    for id in ["other/iam/vapi", "tenantx/iam/vapi", "tenant-iam"] {
-        let created = secretsmanager(&["create-secret", "--name", id, "--secret-string", "{}"]).await;
-        let arn = created["ARN"].as_str().unwrap();
-        denied(&[
-            ("GetSecretValue", &["get-secret-value", "--secret-id", id]),
-            ("GetSecretValue", &["get-secret-value", "--secret-id", arn]),
-            ("CreateSecret", &["create-secret", "--name", &format!("{id}-2"), "--secret-string", "{}"]),
-            ("PutSecretValue", &["put-secret-value", "--secret-id", id, "--secret-string", "x"]),
-            ("UpdateSecret", &["update-secret", "--secret-id", id, "--description", "x"]),
-        ])
-        .await;
-        let read = secretsmanager(&["get-secret-value", "--secret-id", id]).await;
-        assert_eq!(read["SecretString"], "{}", "{id} was changed all the same");
-    }
-    // Another region is elsewhere too.
-    let id = "tenant/iam-region/vapi";
-    denied(&[("GetSecretValue", &["get-secret-value", "--region", "us-west-2", "--secret-id", id])]).await;
+    let id = "other/iam/vapi";
+    let created = secretsmanager(&["create-secret", "--name", id, "--secret-string", "1"]).await;
+    let arn = created["ARN"].as_str().unwrap();
+    denied(&[
+        ("GetSecretValue", &["get-secret-value", "--secret-id", id]),
+        ("GetSecretValue", &["get-secret-value", "--secret-id", arn]),
+        ("CreateSecret", &["create-secret", "--name", "other/iam/new", "--secret-string", "2"]),
+        ("PutSecretValue", &["put-secret-value", "--secret-id", id, "--secret-string", "2"]),
+        ("UpdateSecret", &["update-secret", "--secret-id", id, "--description", "2"]),
+        // The slash is part of what is allowed, and so is the region.
+        ("CreateSecret", &["create-secret", "--name", "tenantx/iam/vapi", "--secret-string", "2"]),
+        ("CreateSecret", &["create-secret", "--name", "tenant-iam", "--secret-string", "2"]),
+        ("GetSecretValue", &["get-secret-value", "--region", "us-west-2", "--secret-id", "tenant/iam/vapi"]),
+    ])
+    .await;
+    let read = secretsmanager(&["get-secret-value", "--secret-id", id]).await;
+    assert_eq!(read["SecretString"], "1");
 }
 
 #[tokio::test]

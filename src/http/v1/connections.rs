@@ -201,7 +201,7 @@ pub(in crate::http) struct ConnectionList {
     responses(
         (status = 200, body = ConnectionView, description = "Replaced, or unchanged."),
         (status = 201, body = ConnectionView, description = "Created."),
-        (status = 400, body = ProblemBody), (status = 401, body = ProblemBody),
+        (status = 400, body = ProblemBody), (status = 401, body = ProblemBody), (status = 429, body = ProblemBody),
         (status = 403, body = ProblemBody), (status = 404, body = ProblemBody),
         (status = 409, body = ProblemBody), (status = 412, body = ProblemBody),
         (status = 413, body = ProblemBody), (status = 415, body = ProblemBody),
@@ -226,7 +226,7 @@ pub(in crate::http) async fn put_connection(
     params(("org" = String, Path), ("connection" = String, Path)),
     responses(
         (status = 200, body = ConnectionView), (status = 400, body = ProblemBody),
-        (status = 401, body = ProblemBody), (status = 403, body = ProblemBody),
+        (status = 401, body = ProblemBody), (status = 429, body = ProblemBody), (status = 403, body = ProblemBody),
         (status = 404, body = ProblemBody), (status = 503, body = ProblemBody),
     ))]
 pub(in crate::http) async fn get_connection(
@@ -243,7 +243,7 @@ pub(in crate::http) async fn get_connection(
     params(("org" = String, Path), ListQuery),
     responses(
         (status = 200, body = ConnectionList), (status = 400, body = ProblemBody),
-        (status = 401, body = ProblemBody), (status = 403, body = ProblemBody),
+        (status = 401, body = ProblemBody), (status = 429, body = ProblemBody), (status = 403, body = ProblemBody),
         (status = 404, body = ProblemBody), (status = 503, body = ProblemBody),
     ))]
 pub(in crate::http) async fn list_connections(
@@ -266,7 +266,7 @@ pub(in crate::http) async fn list_connections(
         ("Idempotency-Key" = Option<String>, Header, description = "The same key within 24 h: the same answer.")),
     responses(
         (status = 200, body = ConnectionView), (status = 400, body = ProblemBody),
-        (status = 401, body = ProblemBody), (status = 403, body = ProblemBody),
+        (status = 401, body = ProblemBody), (status = 429, body = ProblemBody), (status = 403, body = ProblemBody),
         (status = 404, body = ProblemBody), (status = 409, body = ProblemBody),
         (status = 412, body = ProblemBody), (status = 502, body = ProblemBody),
         (status = 503, body = ProblemBody),
@@ -287,7 +287,7 @@ pub(in crate::http) async fn rollback_connection(
         ("If-Match" = Option<String>, Header, description = "Disconnect only this version: `\"<version>\"`.")),
     responses(
         (status = 204), (status = 400, body = ProblemBody),
-        (status = 401, body = ProblemBody), (status = 403, body = ProblemBody),
+        (status = 401, body = ProblemBody), (status = 429, body = ProblemBody), (status = 403, body = ProblemBody),
         (status = 404, body = ProblemBody), (status = 409, body = ProblemBody),
         (status = 412, body = ProblemBody), (status = 502, body = ProblemBody),
         (status = 503, body = ProblemBody),

@@ -65,7 +65,7 @@ impl Parameters for VersionQuery {
         ("Cache-Control" = Option<String>, Header, description = "`no-cache`: ask the store, past the cache.")),
     responses(
         (status = 200, body = CredentialsView), (status = 304, description = "You have that version."),
-        (status = 400, body = ProblemBody), (status = 401, body = ProblemBody),
+        (status = 400, body = ProblemBody), (status = 401, body = ProblemBody), (status = 429, body = ProblemBody),
         (status = 403, body = ProblemBody), (status = 404, body = ProblemBody),
         (status = 409, body = ProblemBody), (status = 502, body = ProblemBody),
         (status = 503, body = ProblemBody),

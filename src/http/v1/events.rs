@@ -101,7 +101,7 @@ impl Parameters for EventQuery {
     params(("org" = String, Path), EventQuery),
     responses(
         (status = 200, body = EventList), (status = 400, body = ProblemBody),
-        (status = 401, body = ProblemBody), (status = 403, body = ProblemBody),
+        (status = 401, body = ProblemBody), (status = 429, body = ProblemBody), (status = 403, body = ProblemBody),
         (status = 404, body = ProblemBody), (status = 503, body = ProblemBody),
     ))]
 pub(in crate::http) async fn list_events(

@@ -88,7 +88,7 @@ impl From<&Field> for FieldView {
 /// List the providers and the fields that each one's credentials have.
 #[utoipa::path(get, path = "/v1/providers", tag = "service", responses(
     (status = 200, body = ProviderList),
-    (status = 401, body = ProblemBody),
+    (status = 401, body = ProblemBody), (status = 429, body = ProblemBody),
 ))]
 pub(in crate::http) async fn list_providers(
     _: Authenticated,

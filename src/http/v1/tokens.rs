@@ -122,7 +122,7 @@ pub(in crate::http) struct TokenList {
 /// Make a token that reaches no more than the caller's own. It is shown this once.
 #[utoipa::path(post, path = "/v1/tokens", tag = "tokens", security(("token" = ["tokens:write"])), request_body = CreateToken, responses(
     (status = 201, body = NewTokenView), (status = 400, body = ProblemBody),
-    (status = 401, body = ProblemBody), (status = 403, body = ProblemBody),
+    (status = 401, body = ProblemBody), (status = 429, body = ProblemBody), (status = 403, body = ProblemBody),
     (status = 404, body = ProblemBody), (status = 413, body = ProblemBody),
     (status = 415, body = ProblemBody), (status = 503, body = ProblemBody),
 ))]
@@ -139,7 +139,7 @@ pub(in crate::http) async fn create_token(
 
 /// List the tokens that reach no more than the caller's own, without those revoked.
 #[utoipa::path(get, path = "/v1/tokens", tag = "tokens", security(("token" = ["tokens:write"])), responses(
-    (status = 200, body = TokenList), (status = 401, body = ProblemBody),
+    (status = 200, body = TokenList), (status = 401, body = ProblemBody), (status = 429, body = ProblemBody),
     (status = 403, body = ProblemBody), (status = 503, body = ProblemBody),
 ))]
 pub(in crate::http) async fn list_tokens(
@@ -153,7 +153,7 @@ pub(in crate::http) async fn list_tokens(
 /// Revoke a token that reaches no more than the caller's own.
 #[utoipa::path(delete, path = "/v1/tokens/{id}", tag = "tokens", security(("token" = ["tokens:write"])), params(("id" = String, Path, description = "The token's id, a UUID.")), responses(
     (status = 204), (status = 400, body = ProblemBody),
-    (status = 401, body = ProblemBody), (status = 403, body = ProblemBody),
+    (status = 401, body = ProblemBody), (status = 429, body = ProblemBody), (status = 403, body = ProblemBody),
     (status = 404, body = ProblemBody), (status = 503, body = ProblemBody),
 ))]
 pub(in crate::http) async fn revoke_token(

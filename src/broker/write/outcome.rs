@@ -1,0 +1,94 @@
+//! What a write makes of its connection, and what the log is told of it.
+
+use std::sync::Arc;
+
+use super::Writer;
+use crate::{
+    domain::{
+        clock::time_ordered_id,
+        connection::{Connection, Source, Status, shown_fields},
+        event::{Event, EventType},
+        secret::Credentials,
+    },
+    port::index::{Answer, Intent, LabelChange, Outcome, Plan},
+};
+
+impl Writer {
+    /// What a write that is done made of the connection.
+    pub(super) fn answer(
+        &self,
+        intent: &Intent,
+        before: Option<Connection>,
+        credentials: &Credentials,
+        unchanged: bool,
+    ) -> Answer {
+        let now = self.clock.now();
+        let label = |old: Option<_>| match &intent.plan {
+            Plan::Put { label: LabelChange::Set(new), .. } => new.clone(),
+            Plan::Put { label: LabelChange::Keep, .. } | Plan::RollBack | Plan::Disconnect { .. } => old,
+        };
+        if unchanged && let Some(before) = before {
+            let new_label = label(before.label.clone());
+            let relabelled = new_label != before.label;
+            let outcome = match intent.plan {
+                Plan::Disconnect { .. } => Outcome::Disconnected,
+                Plan::Put { .. } | Plan::RollBack if relabelled => Outcome::Updated,
+                Plan::Put { .. } | Plan::RollBack => Outcome::Unchanged,
+            };
+            let updated_at = if relabelled { now } else { before.updated_at };
+            return Answer { outcome, connection: Connection { label: new_label, updated_at, ..before } };
+        }
+        let (outcome, version, status) = match &intent.plan {
+            Plan::Put { .. } if before.is_none() => (Outcome::Created, &intent.version, Status::Active),
+            Plan::Put { .. } => (Outcome::Updated, &intent.version, Status::Active),
+            Plan::RollBack => (Outcome::RolledBack, &intent.version, Status::Active),
+            Plan::Disconnect { erase } => (Outcome::Disconnected, erase, Status::Disconnected),
+        };
+        let provider = match (&intent.plan, &before) {
+            (Plan::Put { provider, .. }, _) => provider.clone(),
+            (_, Some(before)) => before.provider.clone(),
+            (_, None) => unreachable!("only a put begins without a connection"),
+        };
+        let previous = before
+            .as_ref()
+            .filter(|before| status == Status::Active && !before.is_disconnected())
+            .map(|before| before.version.clone());
+        let connection = Connection {
+            org: intent.org.clone(),
+            name: intent.connection.clone(),
+            fields: shown_fields(self.catalogue.get(&provider), credentials),
+            provider,
+            label: label(before.as_ref().and_then(|before| before.label.clone())),
+            status,
+            source: Source::Managed,
+            version: version.clone(),
+            generation: before.as_ref().map_or(0, |before| before.generation) + 1,
+            previous,
+            verified_at: None,
+            created_at: before.as_ref().map_or(now, |before| before.created_at),
+            updated_at: now,
+        };
+        Answer { outcome, connection }
+    }
+
+    /// What the log is told of it.
+    pub(super) fn event(&self, intent: &Intent, answer: &Answer) -> Event {
+        Event {
+            id: time_ordered_id(&*self.clock, &*self.random),
+            org: Some(intent.org.clone()),
+            r#type: match answer.outcome {
+                Outcome::Created => EventType::ConnectionCreated,
+                Outcome::Updated => EventType::ConnectionUpdated,
+                Outcome::Unchanged => EventType::ConnectionUnchanged,
+                Outcome::RolledBack => EventType::ConnectionRolledBack,
+                Outcome::Disconnected => EventType::ConnectionDisconnected,
+            },
+            at: self.clock.now(),
+            actor: Arc::new(intent.actor.clone()),
+            connection: Some(intent.connection.clone()),
+            version: Some(answer.connection.version.clone()),
+            token: None,
+            request_id: intent.request_id.as_deref().and_then(|id| id.parse().ok()),
+        }
+    }
+}

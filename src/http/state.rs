@@ -1,0 +1,28 @@
+//! What the handlers are given.
+
+use axum::extract::FromRef;
+
+use crate::{
+    broker::{
+        connections::Connections, credentials::CredentialReader, events::Events, health::Health,
+        tokens::Tokens,
+    },
+    domain::secret::Prefix,
+};
+
+/// What handlers work with; each takes the part it needs.
+#[derive(Clone, FromRef)]
+pub struct AppState {
+    /// Connections.
+    pub connections: Connections,
+    /// Their keys.
+    pub credentials: CredentialReader,
+    /// API tokens.
+    pub tokens: Tokens,
+    /// The audit log.
+    pub events: Events,
+    /// Liveness and readiness.
+    pub health: Health,
+    /// The first part of every secret's name.
+    pub prefix: Prefix,
+}
