@@ -6,7 +6,8 @@ mod server;
 
 use std::{fs::File, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Router, routing::get};
+use axum::{Router, http::header, routing::get};
+use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -122,7 +123,7 @@ impl App {
         let admin_listener = listen(settings.admin_listen).await?;
         let address = local_address(&listener)?;
         let admin_address = local_address(&admin_listener)?;
-        let admin = Router::new().route("/metrics", get(move || async move { metrics.render() }));
+        let admin = admin_router(metrics.clone());
 
         let (stop, servers, tasks) = (CancellationToken::new(), TaskTracker::new(), TaskTracker::new());
         let api = router(state, clock, random);
@@ -130,6 +131,7 @@ impl App {
         servers.spawn(server::serve(admin_listener, admin, stop.clone(), settings.shutdown_grace));
         tasks.spawn(Reconciler::new(system, writer).run(stop.clone()));
         tasks.spawn(follower.run(stop.clone()));
+        tasks.spawn(telemetry::keep_metrics(metrics, stop.clone()));
         tracing::info!(%address, %admin_address, version = env!("CARGO_PKG_VERSION"), "listening");
         Ok(Self {
             address,
@@ -177,6 +179,12 @@ impl App {
         self.database.close().await;
         tracing::info!("stopped");
     }
+}
+
+/// What only the operator's own network should reach.
+fn admin_router(metrics: PrometheusHandle) -> Router {
+    let content_type = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    Router::new().route("/metrics", get(move || async move { (content_type, metrics.render()) }))
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {

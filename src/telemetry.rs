@@ -4,10 +4,11 @@
 //! secret is ever one. The libraries that carry secrets (the AWS SDK, HTTP, SQL) could print them at
 //! their most talkative, so they are held at `info` whatever the filter says.
 
-use std::{io::IsTerminal, sync::OnceLock};
+use std::{io::IsTerminal, sync::OnceLock, time::Duration};
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio_util::sync::CancellationToken;
 use tracing::{Level, Metadata};
 use tracing_subscriber::{
     EnvFilter, Layer, filter::filter_fn, layer::SubscriberExt, util::SubscriberInitExt,
@@ -60,6 +61,13 @@ pub fn start_metrics() -> PrometheusHandle {
             handle
         })
         .clone()
+}
+
+/// Sums up what was measured, every few seconds: between two scrapes, single measurements pile up.
+pub async fn keep_metrics(metrics: PrometheusHandle, stop: CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(Duration::from_secs(5))).await.is_some() {
+        metrics.run_upkeep();
+    }
 }
 
 fn describe() {

@@ -158,14 +158,14 @@ async fn the_cloudformation_template_says_the_same() {
             Some(_) => find("RoleDetailList", "RoleName", identity),
         };
         let attached = who["AttachedManagedPolicies"].as_array().unwrap().iter();
-        let mut attached: Vec<_> = attached.map(|policy| policy["PolicyName"].as_str().unwrap()).collect();
+        let mut attached: Vec<_> = attached.map(|policy| policy["PolicyArn"].as_str().unwrap()).collect();
         attached.sort_unstable();
-        assert_eq!(attached, [identity, &format!("{identity}-kms")]);
-        let statements = attached.iter().flat_map(|policy| {
-            let mut document =
-                find("Policies", "PolicyName", policy)["PolicyVersionList"][0]["Document"].take();
+        let expected = [identity, &format!("{identity}-kms")];
+        assert_eq!(attached, expected.map(|name| format!("arn:aws:iam::123456789012:policy/{name}")));
+        let statements = attached.iter().flat_map(|arn| {
+            let document = find("Policies", "Arn", arn)["PolicyVersionList"][0]["Document"].take();
             assert_eq!(document["Version"], "2012-10-17");
-            std::mem::take(document["Statement"].as_array_mut().unwrap())
+            document["Statement"].as_array().unwrap().clone()
         });
         let together = json!({"Version": "2012-10-17", "Statement": statements.collect::<Vec<_>>()});
         assert_eq!(together, parsed("variants/kms.json"), "{identity}");
