@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::error::Error;
 use crate::{
     domain::{
@@ -23,7 +25,7 @@ impl Events {
         Self(index)
     }
 
-    /// A page of an organization's events, newest first, from before the number `before`.
+    /// A page of an organization's events, newest first, from before the event `before`.
     ///
     /// # Errors
     /// What the database failed with.
@@ -31,9 +33,9 @@ impl Events {
         &self,
         permit: &Permit<Audit, OrgId>,
         r#type: Option<EventType>,
-        before: Option<i64>,
+        before: Option<Uuid>,
         limit: u16,
-    ) -> Result<Page<Event, i64>, Error> {
+    ) -> Result<Page<Event, Uuid>, Error> {
         Ok(self.0.list_events(permit.on(), r#type, before, limit).await?)
     }
 }

@@ -175,14 +175,14 @@ pub trait ConnectionIndex: Send + Sync {
         not_before: Timestamp,
     ) -> Result<Option<(String, Answer)>, IndexError>;
 
-    /// Events, newest first, from before `before`.
+    /// Events, newest first, from before the event `before`; none if the organization has no such event.
     async fn list_events(
         &self,
         org: &OrgId,
         r#type: Option<EventType>,
-        before: Option<i64>,
+        before: Option<Uuid>,
         limit: u16,
-    ) -> Result<Page<Event, i64>, IndexError>;
+    ) -> Result<Page<Event, Uuid>, IndexError>;
 }
 
 /// The API tokens.

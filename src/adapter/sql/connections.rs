@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::{AnyConnection, Row, any::AnyRow};
+use uuid::Uuid;
 
 use super::{Database, decoded, events, from_json, from_millis, millis, to_json, writes};
 use crate::{
@@ -125,9 +126,9 @@ impl ConnectionIndex for Database {
         &self,
         org: &OrgId,
         r#type: Option<EventType>,
-        before: Option<i64>,
+        before: Option<Uuid>,
         limit: u16,
-    ) -> Result<Page<Event, i64>, IndexError> {
+    ) -> Result<Page<Event, Uuid>, IndexError> {
         self.within(events::list(self, org, r#type, before, limit)).await
     }
 }

@@ -23,8 +23,11 @@ const NUMBER: &str = "UPDATE event_counter SET newest = newest + 1 WHERE only_ro
 const APPEND: &str = "INSERT INTO events (number, id, org, type, at, actor, connection, version, token, request_id, \
      origin) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
 
+/// A page starts at an event's id and not at its number, which would tell an organization how much
+/// happens in the others.
 const LIST: &str = "SELECT number, id, org, type, at, actor, connection, version, token, request_id, origin \
-     FROM events WHERE org = $1 AND number < $2 AND ($3 = '' OR type = $3) ORDER BY number DESC LIMIT $4";
+     FROM events WHERE org = $1 AND ($2 = '' OR number < (SELECT number FROM events WHERE org = $1 AND id = $2)) \
+     AND ($3 = '' OR type = $3) ORDER BY number DESC LIMIT $4";
 
 const AFTER: &str = "SELECT number, id, org, type, at, actor, connection, version, token, request_id, origin \
      FROM events WHERE number > $1 ORDER BY number LIMIT $2";
@@ -52,20 +55,20 @@ pub(super) async fn list(
     db: &Database,
     org: &OrgId,
     r#type: Option<EventType>,
-    before: Option<i64>,
+    before: Option<Uuid>,
     limit: u16,
-) -> Result<Page<Event, i64>, sqlx::Error> {
+) -> Result<Page<Event, Uuid>, sqlx::Error> {
     let rows = sqlx::query(LIST)
         .bind(org.as_str())
-        .bind(before.unwrap_or(i64::MAX))
+        .bind(before.map_or_else(String::new, |id| id.to_string()))
         .bind(r#type.map_or("", EventType::as_str))
         .bind(i64::from(limit) + 1)
         .fetch_all(db.pool())
         .await?;
     let more = rows.len() > usize::from(limit);
-    let page = &rows[..rows.len().min(limit.into())];
-    let next = if more { page.last().map(|row| row.try_get("number")).transpose()? } else { None };
-    Ok((page.iter().map(read).collect::<Result<_, _>>()?, next))
+    let page = rows.iter().take(limit.into()).map(read).collect::<Result<Vec<_>, _>>()?;
+    let next = if more { page.last().map(|last| last.id) } else { None };
+    Ok((page, next))
 }
 
 #[async_trait]

@@ -3,6 +3,7 @@
 use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
 
 use super::{page_size, read_cursor, write_cursor};
 use crate::{
@@ -115,6 +116,6 @@ pub(in crate::http) async fn list_events(
     let (page, next) = events.list(&permit, r#type, before, page_size(query.limit)?).await?;
     Ok(Json(EventList {
         events: page.into_iter().map(EventView::from).collect(),
-        next_cursor: next.map(|number: i64| write_cursor(&number.to_string())),
+        next_cursor: next.map(|id: Uuid| write_cursor(&id.to_string())),
     }))
 }
