@@ -113,7 +113,7 @@ impl App {
         let under_way = TaskTracker::new();
         let state = AppState {
             connections: Connections::new(Arc::clone(&writer), under_way.clone()),
-            credentials: CredentialReader::new(index.clone(), Arc::clone(&store), cache),
+            credentials: CredentialReader::new(index.clone(), Arc::clone(&store), cache, Arc::clone(&clock)),
             tokens: tokens.clone(),
             events: Events::new(index),
             health: Health::new(Arc::clone(&system), store, Arc::clone(&clock)),

@@ -265,6 +265,9 @@ impl ServeFlags {
     }
 }
 
+/// The longest time that makes sense, and that can be added to any date without a fault.
+const LONGEST: Duration = Duration::from_hours(3650 * 24);
+
 /// A time such as `300s`, `15m`, `90d`. A day has 24 hours.
 ///
 /// # Errors
@@ -273,7 +276,8 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || "a time is a number with a unit: 0s, 300s, 15m, 24h, 90d".to_owned();
     let span = Span::from_str(text).map_err(|_| wrong())?;
     let exact = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
-    exact.try_into().map_err(|_| wrong())
+    let exact = Duration::try_from(exact).map_err(|_| wrong())?;
+    if exact <= LONGEST { Ok(exact) } else { Err("a time is ten years (3650d) at most".into()) }
 }
 
 #[cfg(test)]
@@ -324,7 +328,7 @@ mod tests {
         assert_eq!(duration("90d"), Ok(Duration::from_hours(90 * 24)));
         assert_eq!(duration("0s"), Ok(Duration::ZERO));
         assert_eq!(duration("1h 30m"), Ok(Duration::from_mins(90)));
-        for wrong in ["", "5", "-5s", "soon", "1 month"] {
+        for wrong in ["", "5", "-5s", "soon", "1 month", "3651d"] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
     }

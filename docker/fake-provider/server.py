@@ -54,7 +54,9 @@ class Provider(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_request(self, code="-", size="-"):
-        print(self.command, urlsplit(self.path).path, int(code), flush=True)  # never the key
+        path = urlsplit(self.path).path
+        if path != "/healthz":
+            print(self.command, path, int(code), flush=True)  # never the key
 
 
 if __name__ == "__main__":

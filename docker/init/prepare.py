@@ -4,6 +4,7 @@ Safe to repeat: what is there and still works is kept.
 """
 
 import configparser
+import contextlib
 import os
 import subprocess
 import sys
@@ -46,10 +47,8 @@ def write_private(file, text):
 
 def allow_user(iam, account, region):
     policy = keybroker("iam", "policy", "--account", account, "--region", region)
-    try:
+    with contextlib.suppress(iam.exceptions.EntityAlreadyExistsException):
         iam.create_user(UserName=NAME)
-    except iam.exceptions.EntityAlreadyExistsException:
-        pass
     iam.put_user_policy(UserName=NAME, PolicyName=NAME, PolicyDocument=policy)
     print(f"IAM user {NAME} of account {account} has the policy of `keybroker iam policy`")
 
@@ -65,8 +64,8 @@ def give_access_key(iam):
     for key in keys:  # whose secret half is lost
         iam.delete_access_key(UserName=NAME, AccessKeyId=key)
     key = iam.create_access_key(UserName=NAME)["AccessKey"]
-    lines = ["[default]", f"aws_access_key_id = {key['AccessKeyId']}", f"aws_secret_access_key = {key['SecretAccessKey']}"]
-    write_private(CREDENTIALS, "\n".join([*lines, ""]))
+    id, secret = key["AccessKeyId"], key["SecretAccessKey"]
+    write_private(CREDENTIALS, f"[default]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n")
     print("its access key is made")
 
 

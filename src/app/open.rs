@@ -72,8 +72,14 @@ pub(super) async fn open_database(
     let origin = time_ordered_id(&**clock, &**random);
     let database = Database::open(url, settings.database_connections, origin).await?;
     if only_server.is_some() {
-        // Whoever began the writes that stand is gone: nobody else can serve this file.
-        database.end_leases().await.map_err(|e| StartError::Failed(e.to_string()))?;
+        // Whoever began the writes that stand is gone: nobody else can serve this file. What it had sent
+        // to AWS may still be on its way.
+        let stragglers = match settings.store {
+            StoreSettings::Aws { .. } => Duration::from_secs(2),
+            StoreSettings::Local { .. } => Duration::ZERO,
+        };
+        let ended = database.end_leases(clock.now() + stragglers).await;
+        ended.map_err(|e| StartError::Failed(e.to_string()))?;
     }
     Ok((database, only_server))
 }

@@ -196,9 +196,9 @@ impl CredentialCache {
         let landing = Landing { cache: Arc::clone(&self.0), name: name.clone(), id };
         let work = load();
         let shared = async move {
-            let served = Arc::new(work.await?);
-            landing.keep(&served);
-            Ok(served)
+            let result = work.await.map(Arc::new);
+            landing.land(&result);
+            result
         }
         .boxed()
         .shared();
@@ -238,7 +238,8 @@ impl Inner {
     }
 }
 
-/// The end of one load: what it found is kept only if nobody forgot the name meanwhile.
+/// The end of one load: what it found is kept, or what is gone dropped, only if nobody forgot the name
+/// meanwhile.
 struct Landing {
     cache: Arc<Inner>,
     name: SecretName,
@@ -246,14 +247,20 @@ struct Landing {
 }
 
 impl Landing {
-    fn keep(&self, served: &Arc<Served>) {
+    fn land(&self, result: &Result<Arc<Served>, Error>) {
         let cache = &self.cache;
         let loads = cache.loads();
-        let attached = loads.get(&self.name).is_some_and(|(id, _)| *id == self.id);
-        if attached && !cache.settings.ttl.is_zero() {
-            let loaded_at = cache.clock.uptime();
-            let entry = Entry { served: Arc::clone(served), loaded_at, retry_at: AtomicU64::new(0) };
-            cache.entries.insert(self.name.clone(), Arc::new(entry));
+        if loads.get(&self.name).is_none_or(|(id, _)| *id != self.id) {
+            return;
+        }
+        match result {
+            Ok(served) if !cache.settings.ttl.is_zero() => {
+                let loaded_at = cache.clock.uptime();
+                let entry = Entry { served: Arc::clone(served), loaded_at, retry_at: AtomicU64::new(0) };
+                cache.entries.insert(self.name.clone(), Arc::new(entry));
+            }
+            Err(error) if error.is_absence() => cache.entries.invalidate(&self.name),
+            Ok(_) | Err(_) => {}
         }
     }
 }

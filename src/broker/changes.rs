@@ -10,11 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{cache::CredentialCache, error::Error, tokens::Tokens};
 use crate::{
-    domain::{
-        event::{Event, EventType},
-        secret::SecretName,
-    },
-    port::index::SystemIndex,
+    domain::event::EventType,
+    port::index::{Change, SystemIndex},
 };
 
 /// How often it asks: a change made elsewhere is seen within this and the time of one query.
@@ -69,9 +66,7 @@ impl Follower {
         loop {
             let changes = self.system.changes_after(self.seen, BATCH).await?;
             for change in &changes {
-                if !change.own {
-                    self.forget(&change.event);
-                }
+                self.forget(change);
                 self.seen = change.number;
             }
             if changes.len() < usize::from(BATCH) {
@@ -80,11 +75,13 @@ impl Follower {
         }
     }
 
-    fn forget(&self, event: &Event) {
-        if let (Some(org), Some(connection)) = (&event.org, &event.connection) {
-            self.cache.forget(&SecretName::new(org.clone(), connection.clone()));
+    fn forget(&self, change: &Change) {
+        if let Some(name) = change.secret.as_ref().filter(|_| !change.own) {
+            self.cache.forget(name);
         }
-        if event.r#type == EventType::TokenRevoked {
+        // Also after one of our own, whose outcome may not have reached the one who asked for it; and
+        // after what only a newer version of keybroker understands.
+        if matches!(change.r#type, None | Some(EventType::TokenRevoked)) {
             self.tokens.forget_all();
         }
     }

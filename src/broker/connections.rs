@@ -16,7 +16,7 @@ use crate::{
         provider::{Catalogue, FieldError, SentField},
         secret::SecretName,
     },
-    port::index::{Answer, LabelChange, Outcome, Page, Plan},
+    port::index::{Answer, LabelChange, Page, Plan},
 };
 
 /// The connections' use cases.
@@ -106,10 +106,6 @@ impl Connections {
     /// # Errors
     /// As [`Connections::put`].
     pub async fn disconnect(&self, permit: Permit<Write>, terms: Terms) -> Result<Answer, Error> {
-        let connection = self.known(permit.on()).await?.ok_or(Error::NotFound)?;
-        if connection.is_disconnected() && terms.precondition.holds(Some(&connection.version)) {
-            return Ok(Answer { outcome: Outcome::Disconnected, connection });
-        }
         let plan = Plan::Disconnect { erase: self.writer.new_version() };
         self.write(permit, plan, Work::Disconnect, terms).await
     }
@@ -123,7 +119,8 @@ impl Connections {
     ) -> Result<Answer, Error> {
         let writer = Arc::clone(&self.writer);
         let write = async move { writer.carry_out(&permit, plan, work, &terms).await };
-        self.under_way.spawn(write).await.map_err(|e| Error::Internal(format!("a write ended early: {e}")))?
+        // Why it ended is not repeated: a panic's text may hold what a caller sent.
+        self.under_way.spawn(write).await.map_err(|_| Error::Internal("a write panicked".into()))?
     }
 
     /// The provider meant: the one named, else the connection's own, else the one of the same name.

@@ -1,6 +1,6 @@
 //! Reading keys: the hot path.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 
@@ -9,12 +9,21 @@ use super::{
     error::Error,
 };
 use crate::{
-    domain::access::{Permit, Read},
+    domain::{
+        access::{Permit, Read},
+        clock::Clock,
+        connection::Connection,
+        secret::Credentials,
+    },
     port::{
         index::ConnectionIndex,
         store::{Store, StoredSecret, Which},
     },
 };
+
+/// How long after a write AWS may answer with what was there before. It promises no time; a second is
+/// usual.
+const CONSISTENT_WITHIN: Duration = Duration::from_mins(1);
 
 /// Reads credentials, from memory where it may.
 #[derive(Clone)]
@@ -22,13 +31,19 @@ pub struct CredentialReader {
     index: Arc<dyn ConnectionIndex>,
     store: Arc<dyn Store>,
     cache: CredentialCache,
+    clock: Arc<dyn Clock>,
 }
 
 impl CredentialReader {
     /// A reader of `store`, by way of `cache`.
     #[must_use]
-    pub fn new(index: Arc<dyn ConnectionIndex>, store: Arc<dyn Store>, cache: CredentialCache) -> Self {
-        Self { index, store, cache }
+    pub fn new(
+        index: Arc<dyn ConnectionIndex>,
+        store: Arc<dyn Store>,
+        cache: CredentialCache,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { index, store, cache, clock }
     }
 
     /// The current credentials.
@@ -62,6 +77,12 @@ impl CredentialReader {
         })
     }
 
+    /// Whether AWS may still answer with what was there before the last write. Later, such an answer is an
+    /// operator's doing.
+    fn may_lag(&self, connection: &Connection) -> bool {
+        self.clock.now().duration_since(connection.updated_at).unsigned_abs() < CONSISTENT_WITHIN
+    }
+
     async fn load(&self, permit: &Permit<Read>) -> Result<Served, Error> {
         let name = permit.on();
         let connection = self
@@ -71,9 +92,7 @@ impl CredentialReader {
             .filter(|connection| !connection.is_disconnected())
             .ok_or(Error::NotFound)?;
         let mut secret = self.store.get(permit, Which::Current).await?;
-        // AWS may answer with the version before for a moment after a write: ask for the one we know.
-        // Any other version was written by another program, and is the truth.
-        if secret.as_ref().is_some_and(|secret| Some(&secret.version) == connection.previous.as_ref()) {
+        if self.may_lag(&connection) && is_from_before(secret.as_ref(), &connection) {
             let known = self.store.get(permit, Which::Version(&connection.version)).await?;
             secret = known.or(secret);
         }
@@ -95,6 +114,15 @@ impl CredentialReader {
     }
 }
 
-fn credentials_in(secret: &StoredSecret) -> Result<crate::domain::secret::Credentials, Error> {
+/// Whether an answer of AWS is from before the connection's last write. Any other version was written by
+/// another program, and is the truth.
+fn is_from_before(secret: Option<&StoredSecret>, connection: &Connection) -> bool {
+    secret.is_none_or(|secret| {
+        let empty = secret.credentials().is_ok_and(|credentials| credentials.is_empty());
+        Some(&secret.version) == connection.previous.as_ref() || empty
+    })
+}
+
+fn credentials_in(secret: &StoredSecret) -> Result<Credentials, Error> {
     secret.credentials().map_err(|e| Error::StoreRefused(e.to_string()))
 }

@@ -57,6 +57,8 @@ pub enum Error {
         reason: String,
         /// When it is worth trying again.
         retry_after: Duration,
+        /// Whether it is the store, for which a stale value may stand in.
+        store: bool,
     },
     /// A defect. For the log.
     #[error("internal: {0}")]
@@ -80,14 +82,19 @@ pub enum Conflict {
 const TRY_AGAIN: Duration = Duration::from_secs(2);
 
 impl Error {
-    /// Something does not answer; `reason` is for the log.
+    /// The store does not answer; `reason` is for the log.
     pub(super) fn unavailable(reason: impl Into<String>) -> Self {
-        Self::Unavailable { reason: reason.into(), retry_after: TRY_AGAIN }
+        Self::Unavailable { reason: reason.into(), retry_after: TRY_AGAIN, store: true }
     }
 
-    /// Whether the same may well succeed a little later, so that a stale value may stand in.
+    /// Whether the store is failing, so that a stale value may stand in.
     pub(super) fn is_outage(&self) -> bool {
-        matches!(self, Self::Unavailable { .. } | Self::RateLimited { .. })
+        matches!(self, Self::Unavailable { store: true, .. })
+    }
+
+    /// Whether the value is gone for certain.
+    pub(super) fn is_absence(&self) -> bool {
+        matches!(self, Self::NotFound | Self::ScheduledForDeletion)
     }
 }
 
@@ -103,7 +110,11 @@ impl From<Denied> for Error {
 impl From<IndexError> for Error {
     fn from(error: IndexError) -> Self {
         match error {
-            IndexError::Unavailable(reason) => Self::unavailable(format!("database: {reason}")),
+            IndexError::Unavailable(reason) => Self::Unavailable {
+                reason: format!("database: {reason}"),
+                retry_after: TRY_AGAIN,
+                store: false,
+            },
             IndexError::Broken(reason) => Self::Internal(format!("database: {reason}")),
         }
     }

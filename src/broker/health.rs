@@ -1,9 +1,8 @@
 //! Whether this replica can do its work.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::Mutex;
 
 use crate::{
     domain::clock::Clock,
@@ -50,8 +49,9 @@ impl Health {
     }
 
     async fn store(&self) -> bool {
+        // Held while the store is asked: whoever comes meanwhile waits for that answer.
+        let mut last = self.0.last.lock().await;
         let now = self.0.clock.uptime();
-        let last = *self.0.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, usable)) = last.filter(|(at, _)| now < *at + STORE_ANSWER_COUNTS) {
             return usable;
         }
@@ -59,7 +59,7 @@ impl Health {
         if let Err(error) = &answer {
             tracing::warn!(%error, "not ready");
         }
-        *self.0.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, answer.is_ok()));
+        *last = Some((now, answer.is_ok()));
         answer.is_ok()
     }
 }

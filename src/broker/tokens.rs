@@ -14,7 +14,10 @@ use std::{
     time::Duration,
 };
 
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter, clock::Clock as _, clock::DefaultClock};
+use governor::{
+    DefaultDirectRateLimiter, NotUntil, Quota, RateLimiter,
+    clock::{Clock as _, DefaultClock},
+};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -41,6 +44,7 @@ struct Inner {
     known: moka::sync::Cache<HashedToken, Arc<Known>>,
     /// Counts revocations, so that a token read before one is not remembered after it.
     revocations: AtomicU64,
+    limiters: Option<Limiters>,
     settings: TokenSettings,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -50,7 +54,26 @@ struct Known {
     caller: Arc<Caller>,
     expires_at: Option<Timestamp>,
     loaded_at: Duration,
-    limiter: Option<DefaultDirectRateLimiter>,
+}
+
+/// How often each token was used lately. Apart from what is known of tokens, so that forgetting them
+/// gives nobody a fresh allowance.
+struct Limiters {
+    quota: Quota,
+    of: moka::sync::Cache<HashedToken, Arc<DefaultDirectRateLimiter>>,
+}
+
+impl Limiters {
+    fn new(rate: NonZeroU32) -> Self {
+        let of = moka::sync::Cache::builder().max_capacity(REMEMBERED);
+        Self { quota: Quota::per_second(rate), of: of.time_to_idle(Duration::from_mins(1)).build() }
+    }
+
+    fn check(&self, hash: &HashedToken) -> Result<(), Error> {
+        let limiter = self.of.get_with(*hash, || Arc::new(RateLimiter::direct(self.quota)));
+        let wait = |until: NotUntil<_>| until.wait_time_from(DefaultClock::default().now());
+        limiter.check().map_err(|until| Error::RateLimited { retry_after: wait(until) })
+    }
 }
 
 /// How tokens are treated.
@@ -83,7 +106,15 @@ impl Tokens {
         random: Arc<dyn Random>,
     ) -> Self {
         let known = moka::sync::Cache::builder().max_capacity(REMEMBERED).time_to_live(settings.ttl).build();
-        Self(Arc::new(Inner { index, known, revocations: AtomicU64::new(0), settings, clock, random }))
+        Self(Arc::new(Inner {
+            index,
+            known,
+            revocations: AtomicU64::new(0),
+            limiters: settings.rate.map(Limiters::new),
+            settings,
+            clock,
+            random,
+        }))
     }
 
     /// The caller that bears this token.
@@ -101,10 +132,8 @@ impl Tokens {
         if known.expires_at.is_some_and(|end| end <= self.0.clock.now()) {
             return Err(Error::Unauthenticated("expired"));
         }
-        if let Some(Err(wait)) = known.limiter.as_ref().map(RateLimiter::check) {
-            return Err(Error::RateLimited {
-                retry_after: wait.wait_time_from(DefaultClock::default().now()),
-            });
+        if let Some(limiters) = &self.0.limiters {
+            limiters.check(&hash)?;
         }
         Ok(Arc::clone(&known.caller))
     }
@@ -132,7 +161,6 @@ impl Tokens {
             caller: Arc::new(Caller::new(actor, record.reach)),
             expires_at: record.expires_at,
             loaded_at,
-            limiter: self.0.settings.rate.map(|rate| RateLimiter::direct(Quota::per_second(rate))),
         });
         if !self.0.settings.ttl.is_zero() {
             self.0.known.insert(*hash, Arc::clone(&known));
@@ -198,9 +226,10 @@ impl Tokens {
         let token =
             self.list(permit).await?.into_iter().find(|token| token.id == id).ok_or(Error::NotFound)?;
         let events = self.events(EventType::TokenRevoked, permit.actor(), &token, request_id.as_ref());
-        let revoked = self.0.index.revoke_token(id, self.0.clock.now(), &events).await?;
+        let revoked = self.0.index.revoke_token(id, self.0.clock.now(), &events).await;
+        // Whatever the answer: it may have been revoked without our hearing of it.
         self.forget_all();
-        if !revoked {
+        if !revoked? {
             return Err(Error::NotFound);
         }
         tracing::info!(token = %id, actor = %permit.actor().id, "token revoked");

@@ -8,8 +8,9 @@
 //!    under its idempotency key, and the intent goes.
 //!
 //! Dying between two steps leaves the intent. Whoever finds it after its lease ran out (`settle`, from the
-//! reconciler or from the next writer) asks the store which version is current: the intent's, then
-//! step 3 is done; another, then the write never happened and the intent is dropped.
+//! reconciler or from the next writer) asks the store for the intent's version: it is there, then step 3 is
+//! done (a disconnect's second erasure before it); it is not, then the write never happened and the
+//! intent is dropped.
 //!
 //! A lease outlasts the time limit of its writer, so nobody settles what a living writer may still do.
 
@@ -28,7 +29,7 @@ use super::{
 };
 use crate::{
     domain::{
-        access::{MayRead, Permit, SystemTask, Write},
+        access::{Permit, SystemTask, Write},
         clock::{Clock, Random},
         connection::Connection,
         event::RequestId,
@@ -39,7 +40,7 @@ use crate::{
     },
     port::{
         index::{ANSWERS_KEPT, Begun, ConnectionIndex, Intent, Plan},
-        store::{Expect, Store, StoredSecret, Which},
+        store::{Expect, Store, StoreError, Which},
     },
 };
 
@@ -135,9 +136,9 @@ impl Writer {
         work: Work,
         terms: &Terms,
     ) -> Result<Answer, Error> {
-        let intent = self.begin(permit, plan, terms).await?;
+        let (intent, deadline) = self.begin(permit, plan, terms).await?;
         let org = &intent.org;
-        match self.attempt(permit, &intent, work, terms).await {
+        match self.attempt(permit, &intent, work, terms, deadline).await {
             Ok(answer) => Ok(answer),
             Err(Failure::Clean(error)) => {
                 if let Err(e) = self.index.drop_write(org, &intent).await {
@@ -157,12 +158,19 @@ impl Writer {
         }
     }
 
-    /// Step 1: the intent, once no other stands.
-    async fn begin(&self, permit: &Permit<Write>, plan: Plan, terms: &Terms) -> Result<Intent, Error> {
+    /// Step 1: the intent, once no other stands, and the moment by which the store must have answered.
+    async fn begin(
+        &self,
+        permit: &Permit<Write>,
+        plan: Plan,
+        terms: &Terms,
+    ) -> Result<(Intent, Instant), Error> {
         let name = permit.on();
         let give_up = Instant::now() + self.limits.wait;
         let mut pause = Duration::from_millis(10);
         loop {
+            // Both from the same moment: recording the intent may itself take a while.
+            let deadline = Instant::now() + self.limits.time;
             let intent = Intent {
                 org: name.org().clone(),
                 connection: name.connection().clone(),
@@ -175,7 +183,7 @@ impl Writer {
                 uncertain: false,
             };
             let other = match self.index.begin_write(name.org(), &intent).await {
-                Ok(Begun::Alone) => return Ok(intent),
+                Ok(Begun::Alone) => return Ok((intent, deadline)),
                 Ok(Begun::Busy(other)) => other,
                 Err(error) => {
                     // The database may still record it, after we stopped waiting.
@@ -191,7 +199,7 @@ impl Writer {
             if other.uncertain {
                 let left = other.lease_until.duration_since(now).unsigned_abs();
                 let reason = "an earlier write's outcome is not known yet".into();
-                return Err(Error::Unavailable { reason, retry_after: left });
+                return Err(Error::Unavailable { reason, retry_after: left, store: true });
             }
             if Instant::now() >= give_up {
                 return Err(Error::Conflict(Conflict::WriteUnderWay));
@@ -205,16 +213,15 @@ impl Writer {
         self.limits.time + LEASE_MARGIN
     }
 
-    /// Steps 2 and 3, the connection being locked.
+    /// What comes after step 1, the connection being locked.
     async fn attempt(
         &self,
         permit: &Permit<Write>,
         intent: &Intent,
         work: Work,
         terms: &Terms,
+        deadline: Instant,
     ) -> Result<Answer, Failure> {
-        let deadline = Instant::now() + self.limits.time;
-        let late = |_| Error::unavailable("the store took too long");
         if let Some(answer) = self.answered(permit.on(), terms).await? {
             self.index.drop_write(&intent.org, intent).await?;
             return Ok(answer);
@@ -224,20 +231,41 @@ impl Writer {
             return Err(Error::PreconditionFailed.into());
         }
         let prepared = timeout_at(deadline, self.prepare(permit, before.as_ref(), intent, work)).await;
-        let (credentials, unchanged) = prepared.map_err(late)??;
-        if unchanged {
-            return self.complete(intent, before, &credentials, true).await;
+        let (credentials, unchanged) = prepared.map_err(|_| too_late())??;
+        match (unchanged, before) {
+            // Disconnecting again changes nothing, and is no event.
+            (true, Some(connection)) if matches!(intent.plan, Plan::Disconnect { .. }) => {
+                self.index.drop_write(&intent.org, intent).await?;
+                Ok(Answer { outcome: Outcome::Disconnected, connection })
+            }
+            (true, before) => self.complete(intent, before, &credentials, true).await,
+            (false, before) => self.store_and_complete(permit, intent, before, &credentials, deadline).await,
+        }
+    }
+
+    /// Steps 2 and 3.
+    async fn store_and_complete(
+        &self,
+        permit: &Permit<Write>,
+        intent: &Intent,
+        before: Option<Connection>,
+        credentials: &Credentials,
+        deadline: Instant,
+    ) -> Result<Answer, Failure> {
+        // A call that begins late could land after someone else settled this write.
+        if Instant::now() >= deadline {
+            return Err(Failure::Clean(too_late()));
         }
         let expect = if before.is_some() { Expect::Existing } else { Expect::Missing };
-        match timeout_at(deadline, self.store(permit, intent, &credentials, expect)).await {
-            Err(elapsed) => return Err(Failure::Unknown(late(elapsed))),
+        match timeout_at(deadline, self.store(permit, intent, credentials, expect)).await {
+            Err(_) => return Err(Failure::Unknown(too_late())),
             Ok(Err(error)) if matches!(error, Error::Unavailable { .. }) => {
                 return Err(Failure::Unknown(error));
             }
             Ok(Err(error)) => return Err(Failure::Clean(error)),
             Ok(Ok(())) => {}
         }
-        self.complete(intent, before, &credentials, false).await
+        self.complete(intent, before, credentials, false).await
     }
 
     /// What to write, and whether it is there already.
@@ -256,7 +284,11 @@ impl Writer {
                 if matches!(&intent.plan, Plan::Put { provider, .. } if *provider != before.provider) {
                     return Err(Error::Conflict(Conflict::OtherProvider));
                 }
-                let current = self.store.get(permit, Which::Current).await?;
+                let current = match self.store.get(permit, Which::Current).await {
+                    // What can't be read can still be replaced.
+                    Err(StoreError::Refused(_)) => None,
+                    current => current?,
+                };
                 let same = current.is_some_and(|current| {
                     current.version == before.version
                         && current.credentials().is_ok_and(|current| current.same_as(&credentials))
@@ -329,16 +361,17 @@ impl Writer {
         }
         let name = SecretName::new(intent.org.clone(), intent.connection.clone());
         let permit = SystemTask::Reconciler.permit(name);
-        let current = self.store.get(&permit as &dyn MayRead, Which::Current).await?;
-        let made = match &intent.plan {
-            Plan::Put { .. } | Plan::RollBack => current.filter(|current| current.version == intent.version),
-            Plan::Disconnect { erase } => self.finish_erasing(&permit, intent, erase, current).await?,
-        };
+        // By its id and not by what is current: AWS may not show a new version as current at once, and
+        // another program may have written after it.
+        let made = self.store.get(&permit, Which::Version(&intent.version)).await?;
         let Some(made) = made else {
             tracing::info!(org = %intent.org, connection = %intent.connection, version = %intent.version,
                 "dropped a write that never reached the store");
             return Ok(self.index.drop_write(&intent.org, intent).await?);
         };
+        if let Plan::Disconnect { erase } = &intent.plan {
+            self.store.put(&permit, erase, &Credentials::none(), Expect::Existing).await?;
+        }
         let before = self.index.find_connection(&intent.org, &intent.connection).await?;
         let credentials = made.credentials().map_err(|e| Error::StoreRefused(e.to_string()))?;
         match self.complete(intent, before, &credentials, false).await {
@@ -346,20 +379,8 @@ impl Writer {
             Err(Failure::Clean(error) | Failure::Unknown(error)) => Err(error),
         }
     }
+}
 
-    async fn finish_erasing(
-        &self,
-        permit: &Permit<Write>,
-        intent: &Intent,
-        erase: &Version,
-        current: Option<StoredSecret>,
-    ) -> Result<Option<StoredSecret>, Error> {
-        match current {
-            Some(current) if current.version == intent.version => {
-                self.store.put(permit, erase, &Credentials::none(), Expect::Existing).await?;
-                Ok(Some(current))
-            }
-            current => Ok(current.filter(|current| current.version == *erase)),
-        }
-    }
+fn too_late() -> Error {
+    Error::unavailable("the store took too long")
 }

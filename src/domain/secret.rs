@@ -95,9 +95,10 @@ impl SecretName {
 #[serde(try_from = "String")]
 pub struct Version(Arc<str>);
 
-/// Not a version id: AWS's are 32 to 64 characters.
+/// Not a version id. AWS's are 32 to 64 characters; those that JSON or an entity tag would have to escape
+/// are not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a version is 32 to 64 letters, digits and hyphens")]
+#[error("a version is 32 to 64 visible ASCII characters other than quotes and backslashes")]
 pub struct InvalidVersion;
 
 impl Version {
@@ -118,7 +119,7 @@ impl FromStr for Version {
     type Err = InvalidVersion;
 
     fn from_str(text: &str) -> Result<Self, InvalidVersion> {
-        let charset = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+        let charset = |b: u8| b.is_ascii_graphic() && !b"\"\\".contains(&b);
         if (32..=64).contains(&text.len()) && text.bytes().all(charset) {
             Ok(Self(text.into()))
         } else {

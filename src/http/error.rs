@@ -221,7 +221,7 @@ impl From<Error> for Problem {
                 "The store refuses keybroker, or holds something that is not credentials. An operator must act: the log names the cause under this request_id.",
             )
             .because(cause),
-            Error::Unavailable { reason, retry_after } => Self::store_unavailable(
+            Error::Unavailable { reason, retry_after, store: _ } => Self::store_unavailable(
                 "The store or the database does not answer at present. Try again after the time in Retry-After.",
             )
             .retry_after(retry_after)

@@ -16,7 +16,7 @@ use crate::domain::{
     event::{Event, EventType},
     id::{ConnectionName, OrgId, ProviderName},
     idempotency::IdempotencyKey,
-    secret::Version,
+    secret::{SecretName, Version},
     token::{HashedToken, TokenRecord},
 };
 
@@ -222,8 +222,8 @@ pub trait SystemIndex: Send + Sync {
     /// What other processes changed after the event of number `after`, oldest first.
     async fn changes_after(&self, after: i64, limit: u16) -> Result<Vec<Change>, IndexError>;
 
-    /// Ends every lease: for a process that knows it is alone, at its start.
-    async fn end_leases(&self) -> Result<(), IndexError>;
+    /// Ends every lease by `by`: for a process that knows it is alone, at its start.
+    async fn end_leases(&self, by: Timestamp) -> Result<(), IndexError>;
 
     /// Forgets idempotency keys from before `before`.
     async fn forget_answers(&self, before: Timestamp) -> Result<(), IndexError>;
@@ -236,8 +236,10 @@ pub struct Change {
     pub number: i64,
     /// Whether this very process made it.
     pub own: bool,
-    /// What happened.
-    pub event: Event,
+    /// What happened; nothing if only a newer version of keybroker knows.
+    pub r#type: Option<EventType>,
+    /// To which secret, if to one.
+    pub secret: Option<SecretName>,
 }
 
 /// How long idempotency keys are kept.

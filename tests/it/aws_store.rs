@@ -243,3 +243,33 @@ async fn a_put_by_a_stranger_to_the_index_after_a_disconnect_is_not_served() {
     app.put(&app.path("vapi")).json(&vapi("sk-back-0123456789")).send().await.expect(200);
     assert_eq!(app.private_key().await, "sk-back-0123456789");
 }
+
+/// Until it is known what became of a reconnect, a disconnect must not be acknowledged: it could be undone.
+#[tokio::test]
+async fn a_disconnect_is_not_acknowledged_before_an_open_reconnect_is_settled() {
+    let settings = [("KEYBROKER_STORE_TIMEOUT", "2s")];
+    let app = TestApp::with(Db::Postgres, Store::Moto, &settings).await;
+    app.put_vapi("sk-first-0123456789").await.expect(201);
+    app.delete(&app.path("vapi")).send().await.expect(204);
+    app.aws().fail("PutSecretValue", usize::MAX, Fault::LoseAnswer);
+    app.put_vapi("sk-again-0123456789").await.expect_problem(503, "store_unavailable");
+    app.aws().heal();
+    app.delete(&app.path("vapi")).send().await.expect_problem(503, "store_unavailable");
+    app.settled().await;
+    assert_eq!(app.private_key().await, "sk-again-0123456789");
+    app.delete(&app.path("vapi")).send().await.expect(204);
+    app.read("vapi").await.expect_problem(404, "not_found");
+}
+
+#[tokio::test]
+async fn what_is_found_gone_is_not_served_from_memory() {
+    let app = TestApp::new(Db::Sqlite, Store::Moto).await;
+    app.put_vapi("sk-0123456789abcdef").await.expect(201);
+    app.private_key().await;
+    secretsmanager(&["delete-secret", "--secret-id", &secret(&app), "--force-delete-without-recovery"]).await;
+    app.private_key().await;
+    let path = format!("{}/credentials", app.path("vapi"));
+    let past_cache = app.get(&path).header("cache-control", "no-cache").send().await;
+    past_cache.expect_problem(404, "not_found");
+    app.read("vapi").await.expect_problem(404, "not_found");
+}

@@ -37,3 +37,30 @@ async fn without_its_database_it_serves_what_is_warm_and_nothing_else() {
     .await;
     assert_eq!(app.private_key().await, "sk-other-0123456789");
 }
+
+/// A stale value stands in for a failing store, not for a failing database: without it nobody hears that a
+/// key was replaced elsewhere.
+#[tokio::test]
+async fn past_its_ttl_nothing_is_served_without_the_database() {
+    let app = TestApp::with(Db::Postgres, Store::Moto, &[("KEYBROKER_CACHE_TTL", "2s")]).await;
+    app.put_vapi("sk-0123456789abcdef").await.expect(201);
+    app.private_key().await;
+    let down = app.database().await.take_down().await;
+    until("the value is past its time", || async {
+        let reply = app.read("vapi").await;
+        (reply.status != 200).then(|| reply.expect_problem(503, "store_unavailable"))
+    })
+    .await;
+    down.bring_up().await;
+    until("the service works again", || async { (app.read("vapi").await.status == 200).then_some(()) }).await;
+}
+
+#[tokio::test]
+async fn a_local_secret_that_can_not_be_opened_can_be_replaced() {
+    let app = TestApp::local().await;
+    app.put_vapi("sk-first-0123456789").await.expect(201);
+    app.database().await.execute("UPDATE local_secrets SET sealed = 'AAAA'").await;
+    app.read("vapi").await.expect_problem(502, "store_refused");
+    app.put_vapi("sk-second-0123456789").await.expect(200);
+    assert_eq!(app.private_key().await, "sk-second-0123456789");
+}

@@ -12,6 +12,7 @@ use crate::{
     domain::{
         event::{Event, EventType},
         id::OrgId,
+        secret::SecretName,
     },
     port::index::{Change, IndexError, Intent, Page, SystemIndex},
 };
@@ -29,8 +30,8 @@ const LIST: &str = "SELECT number, id, org, type, at, actor, connection, version
      FROM events WHERE org = $1 AND ($2 = '' OR number < (SELECT number FROM events WHERE org = $1 AND id = $2)) \
      AND ($3 = '' OR type = $3) ORDER BY number DESC LIMIT $4";
 
-const AFTER: &str = "SELECT number, id, org, type, at, actor, connection, version, token, request_id, origin \
-     FROM events WHERE number > $1 ORDER BY number LIMIT $2";
+const AFTER: &str =
+    "SELECT number, org, type, connection, origin FROM events WHERE number > $1 ORDER BY number LIMIT $2";
 
 pub(super) async fn append(tx: &mut AnyConnection, origin: Uuid, event: &Event) -> Result<(), sqlx::Error> {
     let number: i64 = sqlx::query(NUMBER).fetch_one(&mut *tx).await?.try_get(0)?;
@@ -91,10 +92,13 @@ impl SystemIndex for Database {
         let own = self.origin.to_string();
         self.within(async {
             let change = |row: &AnyRow| {
+                let org = row.try_get::<String, _>("org")?.parse();
+                let connection = row.try_get::<Option<String>, _>("connection")?.map(|name| name.parse());
                 Ok(Change {
                     number: row.try_get("number")?,
                     own: row.try_get::<String, _>("origin")? == own,
-                    event: read(row)?,
+                    r#type: row.try_get::<String, _>("type")?.parse().ok(),
+                    secret: org.ok().zip(connection.and_then(Result::ok)).map(|(o, c)| SecretName::new(o, c)),
                 })
             };
             query.fetch_all(self.pool()).await?.iter().map(change).collect()
@@ -102,8 +106,8 @@ impl SystemIndex for Database {
         .await
     }
 
-    async fn end_leases(&self) -> Result<(), IndexError> {
-        self.within(writes::end_leases(self)).await
+    async fn end_leases(&self, by: Timestamp) -> Result<(), IndexError> {
+        self.within(writes::end_leases(self, by)).await
     }
 
     async fn forget_answers(&self, before: Timestamp) -> Result<(), IndexError> {

@@ -68,9 +68,17 @@ impl TryFrom<CreateToken> for NewToken {
     }
 }
 
+/// The most organizations that one token can name.
+const MOST_ORGS: usize = 1_000;
+
 fn orgs(listed: &[String]) -> Result<Orgs, String> {
     if listed == ["*"] {
         return Ok(Orgs::All);
+    }
+    if listed.len() > MOST_ORGS {
+        return Err(format!(
+            "orgs has more than {MOST_ORGS} entries; make several tokens, or one for [\"*\"]"
+        ));
     }
     let orgs = listed.iter().map(|org| org.parse()).collect::<Result<BTreeSet<OrgId>, _>>();
     orgs.map(Orgs::Only).map_err(|rule| format!("in orgs, {rule}; or [\"*\"] alone, for all"))

@@ -28,6 +28,10 @@ impl Database {
         self.connection.fetch_one(query).await.unwrap().get(0)
     }
 
+    pub(crate) async fn execute(&mut self, statement: &'static str) {
+        self.connection.execute(statement).await.unwrap();
+    }
+
     /// How many writes are under way, or left behind.
     pub(crate) async fn intents(&mut self) -> i64 {
         self.count("SELECT COUNT(*) FROM write_intents").await
