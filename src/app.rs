@@ -8,7 +8,10 @@ use std::{fs::File, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, http::header, routing::get};
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::net::TcpListener;
+use tokio::{
+    net::TcpListener,
+    time::{Instant, timeout_at},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -166,13 +169,14 @@ impl App {
     }
 
     /// Stops taking requests, finishes those under way and the writes that outlive them, then the
-    /// background tasks, and closes the database. Waits no longer than the grace time for each.
+    /// background tasks, and closes the database. Waits no longer than the grace time for all of it.
     pub async fn stop(self) {
         tracing::info!("stopping");
         self.stop.cancel();
+        let latest = Instant::now() + self.grace;
         for tracker in [&self.servers, &self.under_way, &self.tasks] {
             tracker.close();
-            if tokio::time::timeout(self.grace, tracker.wait()).await.is_err() {
+            if timeout_at(latest, tracker.wait()).await.is_err() {
                 tracing::warn!("something took longer than the grace time and was cut off");
             }
         }

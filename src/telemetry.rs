@@ -2,7 +2,8 @@
 //!
 //! Logs go to standard error: JSON for machines, readable in a terminal. Fields are queryable, and no
 //! secret is ever one. The libraries that carry secrets (the AWS SDK, HTTP, SQL) could print them at
-//! their most talkative, so they are held at `info` whatever the filter says.
+//! their most talkative, and name access keys at `info`, so they are held at `warn` whatever the filter
+//! says.
 
 use std::{io::IsTerminal, sync::OnceLock, time::Duration};
 
@@ -39,9 +40,9 @@ pub fn start_logging(filter: &str, format: LogFormat) -> Result<(), String> {
     Ok(())
 }
 
-/// Our own code says what its filter lets it; libraries nothing below `info`.
+/// Our own code says what its filter lets it; libraries nothing below `warn`.
 fn may_speak(metadata: &Metadata<'_>) -> bool {
-    *metadata.level() <= Level::INFO || metadata.target().starts_with("keybroker")
+    *metadata.level() <= Level::WARN || metadata.target().starts_with("keybroker")
 }
 
 /// Upper bounds of the latency histograms, in seconds.

@@ -75,7 +75,10 @@ impl Database {
             .connect(url.as_str())
             .await
             .map_err(|e| OpenError::Connect(harmless(&e)))?;
-        MIGRATIONS.run(&pool).await.map_err(|e| OpenError::Migrate(e.to_string()))?;
+        // Only then: even asking for a table that is there takes the right to make one.
+        if pending(&pool).await > 0 {
+            MIGRATIONS.run(&pool).await.map_err(|e| OpenError::Migrate(e.to_string()))?;
+        }
         Ok(Self { pool, begin: if sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" }, origin })
     }
 
@@ -91,8 +94,7 @@ impl Database {
         let connect = |e: sqlx::Error| OpenError::Connect(harmless(&e));
         sqlx::any::install_default_drivers();
         let mut connection = AnyConnection::connect(url.as_str()).await.map_err(connect)?;
-        let applied = sqlx::query("SELECT version FROM _sqlx_migrations").fetch_all(&mut connection).await;
-        let pending = MIGRATIONS.iter().count().saturating_sub(applied.map_or(0, |rows| rows.len()));
+        let pending = pending(&mut connection).await;
         let clock = if url.is_sqlite() {
             None
         } else {
@@ -181,6 +183,14 @@ impl Url {
         let path = path.strip_prefix("//").unwrap_or(path);
         path.split('?').next().map(PathBuf::from)
     }
+}
+
+/// How many migrations a database lacks: all, if it says nothing of them. One of a newer keybroker than
+/// this does no harm, so that replicas can be replaced one by one.
+async fn pending(database: impl Executor<'_, Database = Any>) -> usize {
+    let applied = sqlx::query_scalar("SELECT version FROM _sqlx_migrations").fetch_all(database).await;
+    let applied: Vec<i64> = applied.unwrap_or_default();
+    MIGRATIONS.iter().filter(|migration| !applied.contains(&migration.version)).count()
 }
 
 /// What went wrong, without the URL, which may hold a password.
