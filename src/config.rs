@@ -78,11 +78,11 @@ pub enum StoreKind {
 #[derive(Debug, Clone, Args)]
 pub struct ServeFlags {
     /// Address of the API and the portal.
-    #[arg(long, env = "KEYBROKER_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    #[arg(long, env = "KEYBROKER_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS", value_parser = address)]
     pub listen: SocketAddr,
 
     /// Address of /metrics.
-    #[arg(long, env = "KEYBROKER_ADMIN_LISTEN", default_value = "127.0.0.1:9090", value_name = "ADDRESS")]
+    #[arg(long, env = "KEYBROKER_ADMIN_LISTEN", default_value = "127.0.0.1:9090", value_name = "ADDRESS", value_parser = address)]
     pub admin_listen: SocketAddr,
 
     /// The database.
@@ -126,7 +126,13 @@ pub struct ServeFlags {
     pub cache_stale_if_error: Duration,
 
     /// Bound of the cache.
-    #[arg(long, env = "KEYBROKER_CACHE_MAX_BYTES", default_value = "256MiB", value_name = "SIZE")]
+    #[arg(
+        long,
+        env = "KEYBROKER_CACHE_MAX_BYTES",
+        default_value = "256MiB",
+        value_name = "SIZE",
+        value_parser = size
+    )]
     pub cache_max_bytes: ByteSize,
 
     /// A token with every scope for every organization, made at start if absent.
@@ -278,6 +284,20 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     let exact = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
     let exact = Duration::try_from(exact).map_err(|_| wrong())?;
     if exact <= LONGEST { Ok(exact) } else { Err("a time is ten years (3650d) at most".into()) }
+}
+
+/// A size such as `256MiB`.
+fn size(text: &str) -> Result<ByteSize, String> {
+    text.parse().map_err(|_| "a size is a number with a unit: 64MiB, 256MiB, 1GiB".to_owned())
+}
+
+/// Where to listen.
+///
+/// # Errors
+/// If it is no IP address with a port.
+pub fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "an address is an IP with a port: 127.0.0.1:8080, 0.0.0.0:8080, [::]:8080".to_owned())
 }
 
 #[cfg(test)]

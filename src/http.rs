@@ -13,4 +13,5 @@ pub mod json;
 pub mod layers;
 pub mod router;
 pub mod state;
+mod time;
 pub mod v1;

@@ -8,7 +8,7 @@ mod events;
 mod tokens;
 mod writes;
 
-use std::{future::Future, path::PathBuf, time::Duration};
+use std::{fs::File, future::Future, io, path::PathBuf, time::Duration};
 
 use jiff::Timestamp;
 use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, Row, Transaction, any::AnyPoolOptions};
@@ -44,7 +44,7 @@ pub enum OpenError {
     #[error("the database URL must be sqlite:PATH or postgres://USER@HOST/NAME")]
     Url,
     /// It does not answer.
-    #[error("the database can't be opened: {0}")]
+    #[error("the database can't be opened: {0}; check KEYBROKER_DATABASE_URL and that the database runs")]
     Connect(String),
     /// Its schema can't be brought up to date.
     #[error("the database's schema can't be brought up to date: {0}")]
@@ -61,6 +61,11 @@ impl Database {
         sqlx::any::install_default_drivers();
         let url = Url::parse(url)?;
         let sqlite = url.is_sqlite();
+        url.make_private_file().map_err(|e| OpenError::Connect(e.to_string()))?;
+        // Once directly: the pool would say no more than that it waited in vain.
+        let first =
+            AnyConnection::connect(url.as_str()).await.map_err(|e| OpenError::Connect(harmless(&e)))?;
+        first.close().await.map_err(|e| OpenError::Connect(harmless(&e)))?;
         let pool = AnyPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(TIME_LIMIT)
@@ -174,6 +179,14 @@ impl Url {
 
     fn is_sqlite(&self) -> bool {
         self.0.starts_with("sqlite:")
+    }
+
+    /// Makes a SQLite file that isn't there, for its owner only: with the embedded store it holds the
+    /// secrets, encrypted as they are. SQLite gives the files beside it the same mode.
+    fn make_private_file(&self) -> io::Result<()> {
+        use std::os::unix::fs::OpenOptionsExt;
+        let Some(file) = self.sqlite_file().filter(|_| self.0.contains("mode=rwc")) else { return Ok(()) };
+        File::options().create(true).truncate(false).write(true).mode(0o600).open(file).map(drop)
     }
 
     /// The file, where it is one.

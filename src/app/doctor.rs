@@ -24,6 +24,9 @@ use crate::{
 /// More than this between replicas and the database, and leases and expiry go wrong.
 const MOST_SKEW_SECONDS: i64 = 1;
 
+/// The check of the settings, without which nothing else can be tried.
+pub const SETTINGS: &str = "settings";
+
 /// Tries everything that can be tried with these settings. Writes nothing but the probe secret.
 pub async fn examine(flags: &ServeFlags) -> Vec<Finding> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
@@ -32,12 +35,12 @@ pub async fn examine(flags: &ServeFlags) -> Vec<Finding> {
         Err(faults) => {
             let fault = |text: &str| {
                 let (found, remedy) = text.split_once(": ").unwrap_or((text, "see `keybroker serve --help`"));
-                Finding::good("settings", "to read the settings", found).bad(remedy)
+                Finding::good(SETTINGS, "to read the settings", found).bad(remedy)
             };
             return faults.to_string().lines().map(fault).collect();
         }
     };
-    let mut findings = vec![Finding::good("settings", "to read the settings", "they are whole")];
+    let mut findings = vec![Finding::good(SETTINGS, "to read the settings", "they are whole")];
     let inspected = Database::inspect(&settings.database_url.0).await;
     let current = inspected.as_ref().is_ok_and(|inspection| inspection.pending == 0);
     match inspected {

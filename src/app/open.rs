@@ -75,7 +75,7 @@ pub(super) async fn open_database(
         // Whoever began the writes that stand is gone: nobody else can serve this file. What it had sent
         // to AWS may still be on its way.
         let stragglers = match settings.store {
-            StoreSettings::Aws { .. } => Duration::from_secs(2),
+            StoreSettings::Aws { .. } => settings.store_timeout,
             StoreSettings::Local { .. } => Duration::ZERO,
         };
         let ended = database.end_leases(clock.now() + stragglers).await;

@@ -56,18 +56,20 @@ impl Reconciler {
         let now = self.writer.clock.now();
         self.system.forget_answers(now - ANSWERS_KEPT).await?;
         let writes = self.system.pending_writes(BATCH).await?;
-        self.pending.set(f64::from(u16::try_from(writes.len()).unwrap_or(u16::MAX)));
-        let mut next = EVERY;
+        let (mut next, mut open) = (EVERY, 0_u32);
         for intent in &writes {
             if intent.lease_until > now {
                 let left = intent.lease_until.duration_since(now).unsigned_abs();
                 next = next.min(left + Duration::from_millis(50));
+                open += 1;
             } else if let Err(error) = self.writer.settle(intent).await {
                 tracing::warn!(org = %intent.org, connection = %intent.connection, %error,
                     "a write can't be settled yet");
                 next = next.min(Duration::from_secs(15));
+                open += 1;
             }
         }
+        self.pending.set(open);
         Ok(next)
     }
 }

@@ -35,7 +35,12 @@ impl Doctor {
         if bad == 0 {
             return Ok(());
         }
-        Err(anyhow::anyhow!("{bad} of {} checks failed; a server would not work", findings.len()).into())
+        let text = format!("{bad} of {} checks failed; a server would not work", findings.len());
+        if findings.iter().all(|finding| finding.check == doctor::SETTINGS) {
+            // Nothing else could be tried.
+            return Err(Failure::Usage(text));
+        }
+        Err(anyhow::anyhow!(text).into())
     }
 }
 

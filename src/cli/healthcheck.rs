@@ -13,12 +13,13 @@ use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, time::timeout};
 
 use super::Failure;
+use crate::config::address;
 
 /// Exit with 0 if the server on this machine is ready: for a container without a shell.
 #[derive(Debug, Args)]
 pub(super) struct Healthcheck {
     /// The server's address, as `serve` has it.
-    #[arg(long, env = "KEYBROKER_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    #[arg(long, env = "KEYBROKER_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS", value_parser = address)]
     listen: SocketAddr,
 }
 

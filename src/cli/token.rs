@@ -71,6 +71,7 @@ pub(super) struct Revoke {
     database: DatabaseFlags,
 
     /// The token's id, as `token list` shows it.
+    #[arg(value_parser = token_id)]
     id: Uuid,
 }
 
@@ -110,6 +111,11 @@ impl Token {
         }
         Ok(())
     }
+}
+
+fn token_id(text: &str) -> Result<Uuid, String> {
+    text.parse()
+        .map_err(|_| "it is not a token's id; `keybroker token list` shows those there are".to_owned())
 }
 
 fn line(token: &TokenRecord) -> String {

@@ -227,9 +227,7 @@ fn entity_tags(list: &str) -> Result<Tags, Problem> {
         (!value.contains('"')).then(|| Tag { weak, value: value.to_owned() })
     };
     let tags = list.split(',').map(tag).collect::<Option<_>>().map(Tags::These);
-    tags.ok_or_else(|| {
-        Problem::invalid_request("An entity tag stands in double quotes: `If-Match: \"<version>\"`.")
-    })
+    tags.ok_or_else(|| Problem::invalid_request("An entity tag stands in double quotes: `\"<version>\"`."))
 }
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");

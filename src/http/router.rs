@@ -2,10 +2,17 @@
 
 use std::sync::Arc;
 
-use axum::{Router, extract::OriginalUri, http::Uri};
+use axum::{
+    Router,
+    extract::OriginalUri,
+    http::{StatusCode, Uri},
+};
 use utoipa::{
     Modify, OpenApi,
-    openapi::security::{Http, HttpAuthScheme, SecurityScheme},
+    openapi::{
+        RefOr,
+        security::{Http, HttpAuthScheme, SecurityScheme},
+    },
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -64,12 +71,32 @@ fn routes() -> OpenApiRouter<AppState> {
 /// The OpenAPI document.
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    routes().into_openapi()
+    described(routes().into_openapi())
+}
+
+/// Gives every response the description that the format demands: its status in words.
+fn described(mut openapi: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
+    for item in openapi.paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
+        for operation in operations.into_iter().flatten() {
+            for (status, response) in &mut operation.responses.responses {
+                if let RefOr::T(response) = response
+                    && response.description.is_empty()
+                {
+                    let status = status.parse().ok().and_then(|code| StatusCode::from_u16(code).ok());
+                    let words = status.and_then(|status| status.canonical_reason()).unwrap_or("Answer");
+                    words.clone_into(&mut response.description);
+                }
+            }
+        }
+    }
+    openapi
 }
 
 /// The API and its documentation.
 pub fn router(state: AppState, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Router {
     let (api, openapi) = routes().split_for_parts();
+    let openapi = described(openapi);
     let router = api
         .with_state(state)
         .merge(docs::routes(&openapi))
@@ -89,13 +116,55 @@ async fn no_such_route(OriginalUri(uri): OriginalUri) -> Problem {
 
 /// Whether a path of the API is not unknown but misspelt: no id is empty, `.` or `..`.
 fn is_malformed(uri: &Uri) -> bool {
-    let bad = |segment: &str| {
-        let dots = segment.replace("%2e", ".").replace("%2E", ".");
-        matches!(dots.as_str(), "" | "." | "..")
-    };
-    uri.path().strip_prefix("/v1/").is_some_and(|rest| rest.split('/').any(bad))
+    let decoded = uri.path().replace("%2e", ".").replace("%2E", ".");
+    let Some(rest) = decoded.strip_prefix("/v1/") else { return false };
+    let ids = rest.starts_with("orgs/");
+    rest.split('/').any(|segment| matches!(segment, "." | "..") || (ids && segment.is_empty()))
 }
 
 async fn method_not_allowed() -> Problem {
     Problem::method_not_allowed("The header Allow lists the methods that this path takes.")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    /// Calls `found` with every value of the document, and the key it stands under.
+    fn walk(value: &Value, found: &mut dyn FnMut(&str, &Value)) {
+        match value {
+            Value::Object(fields) => fields.iter().for_each(|(key, inner)| {
+                found(key, inner);
+                walk(inner, found);
+            }),
+            Value::Array(items) => items.iter().for_each(|inner| walk(inner, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn the_document_is_whole() {
+        let document = serde_json::to_value(openapi()).unwrap();
+        let (mut references, mut responses) = (0, 0);
+        walk(&document, &mut |key, value| match (key, value) {
+            ("$ref", Value::String(reference)) => {
+                references += 1;
+                let target = document.pointer(reference.trim_start_matches('#'));
+                assert!(target.is_some(), "{reference} leads nowhere");
+            }
+            ("responses", Value::Object(answers)) => {
+                for (status, answer) in answers {
+                    responses += 1;
+                    assert!(
+                        !answer["description"].as_str().unwrap_or_default().is_empty(),
+                        "{status}: {answer}"
+                    );
+                }
+            }
+            _ => {}
+        });
+        assert!(references > 50 && responses > 80, "{references} {responses}");
+    }
 }

@@ -105,20 +105,31 @@ async fn a_wrong_set_up_tells_what_is_wrong() {
     nowhere.env("AWS_ENDPOINT_URL", "http://127.0.0.1:1").env("KEYBROKER_STORE_TIMEOUT", "1s");
     let mut no_region = set_up(&folder, services::moto());
     no_region.env_remove("AWS_REGION");
+    let mut empty_region = set_up(&folder, services::moto());
+    empty_region.env("AWS_REGION", "");
+    let mut no_url = set_up(&folder, services::moto());
+    no_url.env("AWS_ENDPOINT_URL", "not a url");
     let mut no_database = set_up(&folder, services::moto());
     no_database.env("KEYBROKER_DATABASE_URL", "postgres://keybroker:canary@127.0.0.1:1/x");
     let mut nothing = program();
     nothing.args(["doctor", "--json"]);
     let cases = [
-        (wrong_key, "secretsmanager:GetSecretValue", "InvalidSignatureException"),
-        (nowhere, "secretsmanager:GetSecretValue", "AWS_ENDPOINT_URL"),
-        (no_region, "credentials", "AWS_REGION"),
-        (no_database, "database", "KEYBROKER_DATABASE_URL"),
-        (nothing, "settings", "KEYBROKER_DATABASE_URL"),
+        (wrong_key, 1, "secretsmanager:GetSecretValue", "AWS_SECRET_ACCESS_KEY"),
+        (nowhere, 1, "secretsmanager:GetSecretValue", "AWS_ENDPOINT_URL"),
+        (no_region, 1, "credentials", "AWS_REGION"),
+        (empty_region, 1, "credentials", "AWS_REGION"),
+        (no_url, 1, "credentials", "AWS_ENDPOINT_URL"),
+        (no_database, 1, "database", "KEYBROKER_DATABASE_URL"),
+        (nothing, 2, "settings", "KEYBROKER_DATABASE_URL"),
     ];
-    for (command, check, told) in cases {
+    for (command, expected, check, told) in cases {
         let (code, findings) = examine(command);
-        assert_eq!(code, 1, "{findings:?}");
+        assert_eq!(code, expected, "{findings:?}");
+        if told == "AWS_SECRET_ACCESS_KEY" {
+            let wide = ["secretsmanager:ListSecrets", "secretsmanager:DescribeSecret", "prefix"];
+            let learnt = findings.iter().any(|(c, v, _)| wide.contains(&c.as_str()) && v == "good");
+            assert!(!learnt, "AWS did not know who asked: {findings:?}");
+        }
         let (_, verdict, said) = findings.iter().find(|(name, ..)| name == check).unwrap();
         assert_eq!(verdict, "bad", "{check}");
         assert!(said.contains(told), "{told} in {said}");

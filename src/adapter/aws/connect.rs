@@ -36,6 +36,9 @@ pub enum AwsSetupError {
     /// Nothing says where the secrets are.
     #[error("no AWS region is set: set AWS_REGION, or AWS_PROFILE to a profile with a region")]
     NoRegion,
+    /// The SDK would pass over an endpoint that it can't read, and secrets would go to AWS itself.
+    #[error("AWS_ENDPOINT_URL can't be used: set it to a URL such as http://localhost:4566, or unset it")]
+    BadEndpoint,
     /// Nothing gives credentials.
     #[error(
         "no AWS credentials could be loaded ({0}): set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or \
@@ -49,7 +52,7 @@ impl AwsStore {
     /// allow anything is for [`crate::port::store::Store::check`].
     ///
     /// # Errors
-    /// If there is no region, or no credentials are found within 10 s.
+    /// If there is no region, the endpoint is no URL, or no credentials are found within 10 s.
     pub async fn connect(settings: AwsSettings) -> Result<Self, AwsSetupError> {
         // Retries are the SDK's default, 3 attempts in standard mode, so that AWS_MAX_ATTEMPTS and
         // AWS_RETRY_MODE keep their meaning. So does its protection against stalled streams.
@@ -58,8 +61,11 @@ impl AwsStore {
             .timeout_config(limits(settings.timeout))
             .load()
             .await;
-        if config.region().is_none() {
+        if config.region().is_none_or(|region| region.as_ref().is_empty()) {
             return Err(AwsSetupError::NoRegion);
+        }
+        if config.endpoint_url().is_none() && endpoint_is_set() {
+            return Err(AwsSetupError::BadEndpoint);
         }
         find_credentials(&config).await?;
         Ok(Self {
@@ -71,17 +77,24 @@ impl AwsStore {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "the SDK read it, and does not say that it was of no use")]
+fn endpoint_is_set() -> bool {
+    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    set("AWS_ENDPOINT_URL") && !set("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
+}
+
 /// The name that `CloudTrail` shows in the user agent of every call.
 fn app_name() -> AppName {
     let name = concat!("keybroker-", env!("CARGO_PKG_VERSION"));
     AppName::new(name).expect("letters, digits, dots and hyphens are an app name")
 }
 
-/// One attempt gets a quarter of the whole, so that three and the pauses between them fit.
+/// One attempt gets half of the whole: a slow answer is better than none, and after one that never came
+/// there is time for another.
 fn limits(whole: Duration) -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(CONNECT_LIMIT)
-        .operation_attempt_timeout(whole / 4)
+        .operation_attempt_timeout(whole / 2)
         .operation_timeout(whole)
         .build()
 }

@@ -97,9 +97,17 @@ fn allowed(action: &str, probe: &str, result: Result<(), Failure>, also: Option<
         Err(failure) if also.is_some_and(|code| failure.is(code)) => Finding::good(check, tried, "allowed"),
         Err(failure) => {
             let remedy = match StoreError::from(&failure) {
-                StoreError::Refused(_) => {
+                _ if failure.is_wrong_key() => {
+                    "AWS does not know this access key, or its secret is wrong or its time is over: set \
+                     AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY anew, and check this machine's clock"
+                }
+                StoreError::Refused(_) if failure.is_denial() => {
                     "attach the policy that `keybroker iam policy` prints for this account, region and prefix; \
                      a new policy takes up to a minute to spread"
+                }
+                StoreError::Refused(_) => {
+                    "check AWS_REGION, KEYBROKER_AWS_KMS_KEY_ID and KEYBROKER_SECRET_PREFIX; iam/README.md \
+                     explains the codes of AWS"
                 }
                 StoreError::ScheduledForDeletion => {
                     "someone deleted the probe secret: restore it with `aws secretsmanager restore-secret`"
@@ -116,14 +124,12 @@ fn allowed(action: &str, probe: &str, result: Result<(), Failure>, also: Option<
 /// Something that should be refused. That a secret isn't there is told only to who may look.
 fn denied<T>(check: &str, tried: &str, result: &Result<T, Failure>) -> Finding {
     let finding = |found: &str| Finding::good(check, tried, found);
-    let answered = match result {
-        Err(failure) if !failure.is(NOT_FOUND) => Some(StoreError::from(failure)),
-        _ => None,
-    };
-    match answered {
-        Some(StoreError::Refused(_)) => finding("denied, as it should be"),
-        Some(_) => finding("no clear answer").warning("run the doctor again"),
-        None => finding("allowed").warning(
+    match result {
+        Err(failure) if failure.is_denial() => finding("denied, as it should be"),
+        Err(failure) if !failure.is(NOT_FOUND) => {
+            finding("no clear answer").warning("mend what the findings above name, and run the doctor again")
+        }
+        Ok(_) | Err(_) => finding("allowed").warning(
             "the identity can do more than keybroker needs: give it only the policy that `keybroker iam policy` \
              prints (an emulator that does not enforce IAM allows everything)",
         ),

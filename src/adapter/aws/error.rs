@@ -41,6 +41,7 @@ const NOT_SENT: &str =
 #[derive(Debug)]
 pub(super) struct Failure {
     code: Option<String>,
+    meaning: Option<Meaning>,
     error: StoreError,
 }
 
@@ -54,8 +55,10 @@ impl Failure {
         if let (SdkError::ServiceError(_), Some(code)) = (error, error.code()) {
             let request = error.request_id().unwrap_or("none");
             let text = format!("{action} of {name}: {code} (request {request})");
-            let error = answered(action, code, error.message().unwrap_or_default(), text);
-            return Self { code: Some(code.to_owned()), error };
+            let error_message = error.message().unwrap_or_default();
+            let error = answered(action, code, error_message, text);
+            let meaning = Some(meaning(code, error_message));
+            return Self { code: Some(code.to_owned()), meaning, error };
         }
         let unavailable = |what: String| StoreError::Unavailable(format!("{action} of {name}: {what}"));
         let refused = |what: &str| StoreError::Refused(format!("{action} of {name}: {what}"));
@@ -74,7 +77,17 @@ impl Failure {
                 unavailable(format!("an answer that can't be read, of HTTP status {status}"))
             }
         };
-        Self { code: None, error }
+        Self { code: None, meaning: None, error }
+    }
+
+    /// Whether AWS knows who asks and does not allow it.
+    pub(super) fn is_denial(&self) -> bool {
+        self.meaning == Some(Meaning::Denied)
+    }
+
+    /// Whether AWS does not know who asks.
+    pub(super) fn is_wrong_key(&self) -> bool {
+        self.meaning == Some(Meaning::WrongKey)
     }
 
     /// Whether AWS answered with this code.
@@ -94,7 +107,7 @@ impl Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Self { code: None, error }
+        Self { code: None, meaning: None, error }
     }
 }
 
@@ -115,7 +128,7 @@ fn answered(action: &str, code: &str, message: &str, text: String) -> StoreError
     match meaning(code, message) {
         Meaning::ScheduledForDeletion => StoreError::ScheduledForDeletion,
         Meaning::Denied => StoreError::Refused(format!("{text}; {}", remedy(action, message))),
-        Meaning::Refused => StoreError::Refused(text),
+        Meaning::WrongKey | Meaning::Refused => StoreError::Refused(text),
         Meaning::Unacceptable => StoreError::Unacceptable(text),
         Meaning::Unavailable => StoreError::Unavailable(text),
     }
@@ -127,6 +140,8 @@ enum Meaning {
     Refused,
     /// Refused for want of a permission.
     Denied,
+    /// Refused because the access key, its secret, or this machine's clock is wrong.
+    WrongKey,
     Unacceptable,
     Unavailable,
 }
@@ -149,7 +164,7 @@ fn meaning(code: &str, message: &str) -> Meaning {
         | "RequestExpired"
         | "RequestTimeTooSkewed"
         | "SignatureDoesNotMatch"
-        | "UnrecognizedClientException" => Meaning::Refused,
+        | "UnrecognizedClientException" => Meaning::WrongKey,
 
         // The KMS key is missing, disabled or not for keybroker.
         "DecryptionFailure" | "EncryptionFailure" => Meaning::Refused,

@@ -27,6 +27,7 @@ use crate::{
         error::{Problem, ProblemBody},
         extract::{Parameters, Permitted, PermittedOrg, Query, WriteHeaders},
         json::{Json, SentCredentials, Shape},
+        time::rfc3339,
     },
 };
 
@@ -55,8 +56,11 @@ pub(in crate::http) struct ConnectionView {
     /// Where the keys are in AWS Secrets Manager.
     #[schema(example = "tenant/org_2abc/vapi")]
     secret_name: String,
+    #[schema(format = DateTime, example = "2026-11-21T21:17:00.000Z")]
     verified_at: Option<String>,
+    #[schema(format = DateTime, example = "2026-11-21T21:17:00.000Z")]
     created_at: String,
+    #[schema(format = DateTime, example = "2026-11-21T21:17:00.000Z")]
     updated_at: String,
 }
 
@@ -92,9 +96,9 @@ impl ConnectionView {
             source: connection.source.as_str(),
             version: connection.version.to_string(),
             fields: connection.fields.into_iter().map(|field| (field.name, field.shown.into())).collect(),
-            verified_at: connection.verified_at.map(|time| time.to_string()),
-            created_at: connection.created_at.to_string(),
-            updated_at: connection.updated_at.to_string(),
+            verified_at: connection.verified_at.map(rfc3339),
+            created_at: rfc3339(connection.created_at),
+            updated_at: rfc3339(connection.updated_at),
         }
     }
 

@@ -25,7 +25,8 @@ use crate::{
     },
 };
 
-/// A connection's keys. Only described here: [`body`] writes them, into memory that is wiped.
+// Only described here: `body` writes them, into memory that is wiped.
+/// A connection's keys.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Credentials)]
 pub(in crate::http) struct CredentialsView {
@@ -45,6 +46,7 @@ pub(in crate::http) struct CredentialsView {
 #[into_params(parameter_in = Query)]
 pub(in crate::http) struct VersionQuery {
     /// `previous`: the keys before the current ones.
+    #[param(inline)]
     version: Option<WhichVersion>,
 }
 

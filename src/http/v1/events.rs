@@ -15,6 +15,7 @@ use crate::{
     http::{
         error::{Problem, ProblemBody},
         extract::{Parameters, PermittedOrg, Query},
+        time::rfc3339,
     },
 };
 
@@ -33,6 +34,7 @@ pub(in crate::http) struct EventView {
     id: String,
     #[schema(example = "connection.created")]
     r#type: &'static str,
+    #[schema(format = DateTime, example = "2026-11-21T21:17:00.000Z")]
     at: String,
     actor: ActorView,
     #[schema(example = "vapi")]
@@ -71,7 +73,7 @@ impl From<Event> for EventView {
         Self {
             id: event.id.to_string(),
             r#type: event.r#type.as_str(),
-            at: event.at.to_string(),
+            at: rfc3339(event.at),
             actor: ActorView::from(&*event.actor),
             connection: event.connection.map(|name| name.to_string()),
             version: event.version.map(|version| version.to_string()),

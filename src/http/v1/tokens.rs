@@ -22,6 +22,7 @@ use crate::{
         error::{Problem, ProblemBody},
         extract::{PathId, PermittedTokens},
         json::{Json, Shape},
+        time::rfc3339,
     },
 };
 
@@ -93,7 +94,9 @@ pub(in crate::http) struct TokenView {
     scopes: Vec<&'static str>,
     /// `["*"]` for all.
     orgs: Vec<String>,
+    #[schema(format = DateTime, example = "2026-11-21T21:17:00.000Z")]
     created_at: String,
+    #[schema(format = DateTime, example = "2026-11-21T21:17:00.000Z")]
     expires_at: Option<String>,
 }
 
@@ -107,8 +110,8 @@ impl From<TokenRecord> for TokenView {
                 Orgs::All => vec!["*".into()],
                 Orgs::Only(orgs) => orgs.iter().map(ToString::to_string).collect(),
             },
-            created_at: record.created_at.to_string(),
-            expires_at: record.expires_at.map(|time| time.to_string()),
+            created_at: rfc3339(record.created_at),
+            expires_at: record.expires_at.map(rfc3339),
         }
     }
 }
