@@ -227,10 +227,8 @@ impl Writer {
             return Ok(answer);
         }
         let before = self.index.find_connection(&intent.org, &intent.connection).await?;
-        if !terms.precondition.holds(before.as_ref().map(|connection| &connection.version)) {
-            return Err(Error::PreconditionFailed.into());
-        }
-        let prepared = timeout_at(deadline, self.prepare(permit, before.as_ref(), intent, work)).await;
+        let prepare = self.prepare(permit, before.as_ref(), intent, work, &terms.precondition);
+        let prepared = timeout_at(deadline, prepare).await;
         let (credentials, unchanged) = prepared.map_err(|_| too_late())??;
         match (unchanged, before) {
             // Disconnecting again changes nothing, and is no event.
@@ -268,19 +266,28 @@ impl Writer {
         self.complete(intent, before, credentials, false).await
     }
 
-    /// What to write, and whether it is there already.
+    /// What to write, and whether it is there already, if the precondition holds.
     async fn prepare(
         &self,
         permit: &Permit<Write>,
         before: Option<&Connection>,
         intent: &Intent,
         work: Work,
+        precondition: &Precondition,
     ) -> Result<(Credentials, bool), Error> {
+        let demand = |version: Option<&Version>| {
+            if precondition.holds(version) { Ok(()) } else { Err(Error::PreconditionFailed) }
+        };
+        let known = before.map(|connection| &connection.version);
         match work {
             Work::Put(credentials) => {
                 let Some(before) = before.filter(|connection| !connection.is_disconnected()) else {
+                    demand(known)?;
                     return Ok((credentials, false));
                 };
+                if *precondition == Precondition::Absent {
+                    return Err(Error::PreconditionFailed);
+                }
                 if matches!(&intent.plan, Plan::Put { provider, .. } if *provider != before.provider) {
                     return Err(Error::Conflict(Conflict::OtherProvider));
                 }
@@ -289,6 +296,8 @@ impl Writer {
                     Err(StoreError::Refused(_)) => None,
                     current => current?,
                 };
+                // Another program may have written meanwhile: a reader was then given that version.
+                demand(current.as_ref().map_or(known, |current| Some(&current.version)))?;
                 let same = current.is_some_and(|current| {
                     current.version == before.version
                         && current.credentials().is_ok_and(|current| current.same_as(&credentials))
@@ -296,6 +305,7 @@ impl Writer {
                 Ok((credentials, same))
             }
             Work::RollBack => {
+                demand(known)?;
                 let nothing = || Error::Conflict(Conflict::NothingToRollBackTo);
                 let previous = before.ok_or(Error::NotFound)?.previous.as_ref().ok_or_else(nothing)?;
                 let secret = self.store.get(permit, Which::Version(previous)).await?.ok_or_else(nothing)?;
@@ -303,6 +313,7 @@ impl Writer {
                 Ok((credentials, false))
             }
             Work::Disconnect => {
+                demand(known)?;
                 let before = before.ok_or(Error::NotFound)?;
                 Ok((Credentials::none(), before.is_disconnected()))
             }

@@ -53,10 +53,19 @@ async fn a_secret_that_another_program_wrote_is_taken_over() {
 #[tokio::test]
 async fn what_an_operator_writes_in_aws_is_served() {
     let app = TestApp::new(Db::Sqlite, Store::Moto).await;
-    app.put_vapi("sk-ours-0123456789").await.expect(201);
+    let ours = app.put_vapi("sk-ours-0123456789").await.expect(201).version();
     let theirs = r#"{"publicApiKey":"p","privateApiKey":"sk-operators"}"#;
     secretsmanager(&["put-secret-value", "--secret-id", &secret(&app), "--secret-string", theirs]).await;
-    assert_eq!(app.private_key().await, "sk-operators");
+    let read = app.read("vapi").await.expect(200);
+    assert_eq!(read.json()["credentials"]["privateApiKey"], "sk-operators");
+
+    // Who saw the state before is told that it changed; who saw this one may replace it.
+    let put = |version: &str| {
+        let put = app.put(&app.path("vapi")).header("if-match", &format!("\"{version}\""));
+        put.json(&vapi("sk-after-0123456789")).send()
+    };
+    put(&ours).await.expect_problem(412, "precondition_failed");
+    put(&read.version()).await.expect(200);
 
     secretsmanager(&["put-secret-value", "--secret-id", &secret(&app), "--secret-string", "not JSON"]).await;
     let path = format!("{}/credentials", app.path("vapi"));
