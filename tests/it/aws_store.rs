@@ -5,12 +5,7 @@ use std::time::Duration;
 use rstest::rstest;
 use serde_json::json;
 
-use crate::support::{
-    Db, Store, TestApp,
-    app::vapi,
-    aws::Fault,
-    services::{self, secretsmanager},
-};
+use crate::support::{Db, Store, TestApp, app::vapi, aws::Fault, services::secretsmanager};
 
 fn secret(app: &TestApp) -> String {
     format!("tenant/{}/vapi", app.org)
@@ -230,9 +225,16 @@ async fn when_aws_answers_with_the_version_before_the_known_one_is_asked_for() {
 }
 
 #[tokio::test]
+async fn new_secrets_get_the_configured_key() {
+    let key = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+    let app = TestApp::with(Db::Sqlite, Store::Moto, &[("KEYBROKER_AWS_KMS_KEY_ID", key)]).await;
+    app.put_vapi("sk-0123456789abcdef").await.expect(201);
+    let about = secretsmanager(&["describe-secret", "--secret-id", &secret(&app)]).await;
+    assert_eq!(about["KmsKeyId"], key);
+}
+
+#[tokio::test]
 async fn requests_name_the_application() {
-    let about = services::moto();
-    assert!(about.endpoint.starts_with("http://127.0.0.1:"));
     let app = TestApp::new(Db::Sqlite, Store::Moto).await;
     app.put_vapi("sk-0123456789abcdef").await.expect(201);
     let agents = app.aws().user_agents();
