@@ -52,16 +52,12 @@ pub async fn examine(flags: &ServeFlags) -> Vec<Finding> {
     }
     let version = Version::generate(&*clock, &SystemRandom);
     match &settings.store {
-        StoreSettings::Aws { .. } => match connect_aws(&settings).await {
-            Ok(store) => findings.extend(store.examine(&version, clock.now()).await),
-            Err(error) => {
-                let text = error.to_string();
-                let (found, remedy) =
-                    text.rsplit_once(": ").unwrap_or((&text, "set the AWS SDK's variables"));
-                findings
-                    .push(Finding::good("credentials", "to find region and credentials", found).bad(remedy));
+        StoreSettings::Aws { kms_key_id, writes_per_second } => {
+            match connect_aws(&settings, kms_key_id.clone(), *writes_per_second).await {
+                Ok(store) => findings.extend(store.examine(&version, clock.now()).await),
+                Err(error) => findings.push(credentials(&error.to_string())),
             }
-        },
+        }
         StoreSettings::Local { master_key_file } => {
             findings.push(master_key(master_key_file));
             if current {
@@ -70,6 +66,11 @@ pub async fn examine(flags: &ServeFlags) -> Vec<Finding> {
         }
     }
     findings
+}
+
+fn credentials(error: &str) -> Finding {
+    let (found, remedy) = error.rsplit_once(": ").unwrap_or((error, "set the AWS SDK's variables"));
+    Finding::good("credentials", "to find region and credentials", found).bad(remedy)
 }
 
 fn database(inspection: &Inspection, now: Timestamp) -> Vec<Finding> {

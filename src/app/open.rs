@@ -15,7 +15,7 @@ use super::StartError;
 use crate::{
     adapter::{
         aws::{AwsSettings, AwsStore},
-        local::{Keyring, LocalStore},
+        local::{Keyring, LocalSetupError, LocalStore},
         sql::{Database, OpenError, Url},
     },
     broker::tokens::{TokenSettings, Tokens},
@@ -108,7 +108,9 @@ pub(super) async fn open_store(
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<dyn Store>, StartError> {
     match &settings.store {
-        StoreSettings::Aws { .. } => Ok(Arc::new(connect_aws(settings).await?)),
+        StoreSettings::Aws { kms_key_id, writes_per_second } => {
+            Ok(Arc::new(connect_aws(settings, kms_key_id.clone(), *writes_per_second).await?))
+        }
         StoreSettings::Local { master_key_file } => {
             Ok(Arc::new(open_local(settings, master_key_file, database, clock).await?))
         }
@@ -116,11 +118,11 @@ pub(super) async fn open_store(
 }
 
 /// The AWS store, if the SDK finds a region and credentials.
-pub(super) async fn connect_aws(settings: &Settings) -> Result<AwsStore, StartError> {
-    let (kms_key_id, writes_per_second) = match &settings.store {
-        StoreSettings::Aws { kms_key_id, writes_per_second } => (kms_key_id.clone(), *writes_per_second),
-        StoreSettings::Local { .. } => (None, NonZeroU32::MIN),
-    };
+pub(super) async fn connect_aws(
+    settings: &Settings,
+    kms_key_id: Option<String>,
+    writes_per_second: NonZeroU32,
+) -> Result<AwsStore, StartError> {
     let (prefix, timeout) = (settings.prefix.clone(), settings.store_timeout);
     let aws = AwsSettings { prefix, kms_key_id, writes_per_second, timeout };
     AwsStore::connect(aws).await.map_err(|e| StartError::Config(e.to_string()))
@@ -136,5 +138,8 @@ pub(super) async fn open_local(
     let unusable = |e: String| StartError::Config(format!("KEYBROKER_MASTER_KEY_FILE: {e}"));
     let keyring = Keyring::read(master_key_file).map_err(|e| unusable(e.to_string()))?;
     let (database, prefix) = (database.clone(), settings.prefix.clone());
-    LocalStore::open(database, keyring, prefix, Arc::clone(clock)).await.map_err(|e| unusable(e.to_string()))
+    LocalStore::open(database, keyring, prefix, Arc::clone(clock)).await.map_err(|e| match e {
+        LocalSetupError::KeyMissing { .. } => unusable(e.to_string()),
+        LocalSetupError::Database(_) => StartError::Failed(e.to_string()),
+    })
 }
