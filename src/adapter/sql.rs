@@ -58,14 +58,16 @@ impl Database {
     /// # Errors
     /// If the URL is wrong, the database does not answer, or a migration fails.
     pub async fn open(url: &str, connections: u32, origin: Uuid) -> Result<Self, OpenError> {
-        sqlx::any::install_default_drivers();
         let url = Url::parse(url)?;
         let sqlite = url.is_sqlite();
         url.make_private_file().map_err(|e| OpenError::Connect(e.to_string()))?;
-        // Once directly: the pool would say no more than that it waited in vain.
-        let first =
-            AnyConnection::connect(url.as_str()).await.map_err(|e| OpenError::Connect(harmless(&e)))?;
-        first.close().await.map_err(|e| OpenError::Connect(harmless(&e)))?;
+        // First without the pool, which would say no more than that it waited in vain.
+        let mut first = url.connect().await?;
+        // Only then: even asking for a table that is there takes the right to make one.
+        if pending(&mut first).await > 0 {
+            MIGRATIONS.run(&mut first).await.map_err(|e| OpenError::Migrate(e.to_string()))?;
+        }
+        first.close().await.map_err(|e| connect_error(&e))?;
         let pool = AnyPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(TIME_LIMIT)
@@ -79,11 +81,7 @@ impl Database {
             })
             .connect(url.as_str())
             .await
-            .map_err(|e| OpenError::Connect(harmless(&e)))?;
-        // Only then: even asking for a table that is there takes the right to make one.
-        if pending(&pool).await > 0 {
-            MIGRATIONS.run(&pool).await.map_err(|e| OpenError::Migrate(e.to_string()))?;
-        }
+            .map_err(|e| connect_error(&e))?;
         Ok(Self { pool, begin: if sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" }, origin })
     }
 
@@ -96,16 +94,14 @@ impl Database {
         if url.sqlite_file().is_some_and(|file| !file.exists()) {
             return Ok(Inspection { pending: MIGRATIONS.iter().count(), clock: None });
         }
-        let connect = |e: sqlx::Error| OpenError::Connect(harmless(&e));
-        sqlx::any::install_default_drivers();
-        let mut connection = AnyConnection::connect(url.as_str()).await.map_err(connect)?;
+        let mut connection = url.connect().await?;
         let pending = pending(&mut connection).await;
         let clock = if url.is_sqlite() {
             None
         } else {
             let now = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)";
-            let row = sqlx::query(now).fetch_one(&mut connection).await.map_err(connect)?;
-            Some(row.try_get(0).and_then(from_millis).map_err(connect)?)
+            let row = sqlx::query(now).fetch_one(&mut connection).await.map_err(|e| connect_error(&e))?;
+            Some(row.try_get(0).and_then(from_millis).map_err(|e| connect_error(&e))?)
         };
         Ok(Inspection { pending, clock })
     }
@@ -177,6 +173,11 @@ impl Url {
         &self.0
     }
 
+    async fn connect(&self) -> Result<AnyConnection, OpenError> {
+        sqlx::any::install_default_drivers();
+        AnyConnection::connect(self.as_str()).await.map_err(|e| connect_error(&e))
+    }
+
     fn is_sqlite(&self) -> bool {
         self.0.starts_with("sqlite:")
     }
@@ -207,11 +208,11 @@ async fn pending(database: impl Executor<'_, Database = Any>) -> usize {
 }
 
 /// What went wrong, without the URL, which may hold a password.
-fn harmless(error: &sqlx::Error) -> String {
-    match error {
+fn connect_error(error: &sqlx::Error) -> OpenError {
+    OpenError::Connect(match error {
         sqlx::Error::Configuration(_) => "its URL has a form or a parameter that is not understood".into(),
         error => error.to_string(),
-    }
+    })
 }
 
 fn index_error(error: &sqlx::Error) -> IndexError {

@@ -13,7 +13,6 @@ use crate::{
         access::{Permit, Read},
         clock::Clock,
         connection::Connection,
-        secret::Credentials,
     },
     port::{
         index::ConnectionIndex,
@@ -71,7 +70,7 @@ impl CredentialReader {
         let secret = self.store.get(permit, Which::Version(&previous)).await?.ok_or(Error::NotFound)?;
         Ok(Served {
             provider: connection.provider,
-            credentials: credentials_in(&secret)?,
+            credentials: secret.credentials()?,
             version: secret.version,
             source: connection.source,
         })
@@ -100,7 +99,7 @@ impl CredentialReader {
             tracing::warn!(org = %name.org(), connection = %name.connection(), "the store has lost a secret that the index knows");
             return Err(Error::NotFound);
         };
-        let credentials = credentials_in(&secret)?;
+        let credentials = secret.credentials()?;
         if credentials.is_empty() {
             // Erased, by a disconnect that is under way or by another program.
             return Err(Error::NotFound);
@@ -121,8 +120,4 @@ fn is_from_before(secret: Option<&StoredSecret>, connection: &Connection) -> boo
         let empty = secret.credentials().is_ok_and(|credentials| credentials.is_empty());
         Some(&secret.version) == connection.previous.as_ref() || empty
     })
-}
-
-fn credentials_in(secret: &StoredSecret) -> Result<Credentials, Error> {
-    secret.credentials().map_err(|e| Error::StoreRefused(e.to_string()))
 }

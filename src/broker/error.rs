@@ -6,6 +6,7 @@ use crate::{
     domain::{
         access::{Denied, Scope},
         provider::FieldError,
+        secret::NotCredentials,
     },
     port::{index::IndexError, store::StoreError},
 };
@@ -117,6 +118,12 @@ impl From<IndexError> for Error {
             },
             IndexError::Broken(reason) => Self::Internal(format!("database: {reason}")),
         }
+    }
+}
+
+impl From<NotCredentials> for Error {
+    fn from(error: NotCredentials) -> Self {
+        Self::StoreRefused(error.to_string())
     }
 }
 

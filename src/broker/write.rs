@@ -309,7 +309,7 @@ impl Writer {
                 let nothing = || Error::Conflict(Conflict::NothingToRollBackTo);
                 let previous = before.ok_or(Error::NotFound)?.previous.as_ref().ok_or_else(nothing)?;
                 let secret = self.store.get(permit, Which::Version(previous)).await?.ok_or_else(nothing)?;
-                let credentials = secret.credentials().map_err(|e| Error::StoreRefused(e.to_string()))?;
+                let credentials = secret.credentials()?;
                 Ok((credentials, false))
             }
             Work::Disconnect => {
@@ -384,7 +384,7 @@ impl Writer {
             self.store.put(&permit, erase, &Credentials::none(), Expect::Existing).await?;
         }
         let before = self.index.find_connection(&intent.org, &intent.connection).await?;
-        let credentials = made.credentials().map_err(|e| Error::StoreRefused(e.to_string()))?;
+        let credentials = made.credentials()?;
         match self.complete(intent, before, &credentials, false).await {
             Ok(_) => Ok(()),
             Err(Failure::Clean(error) | Failure::Unknown(error)) => Err(error),

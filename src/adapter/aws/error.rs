@@ -55,10 +55,10 @@ impl Failure {
         if let (SdkError::ServiceError(_), Some(code)) = (error, error.code()) {
             let request = error.request_id().unwrap_or("none");
             let text = format!("{action} of {name}: {code} (request {request})");
-            let error_message = error.message().unwrap_or_default();
-            let error = answered(action, code, error_message, text);
-            let meaning = Some(meaning(code, error_message));
-            return Self { code: Some(code.to_owned()), meaning, error };
+            let message = error.message().unwrap_or_default();
+            let meaning = meaning(code, message);
+            let error = answered(action, meaning, message, text);
+            return Self { code: Some(code.to_owned()), meaning: Some(meaning), error };
         }
         let unavailable = |what: String| StoreError::Unavailable(format!("{action} of {name}: {what}"));
         let refused = |what: &str| StoreError::Refused(format!("{action} of {name}: {what}"));
@@ -123,9 +123,9 @@ impl From<&Failure> for StoreError {
     }
 }
 
-/// The error that AWS answered with `code`; `text` is what the log is told of it.
-fn answered(action: &str, code: &str, message: &str, text: String) -> StoreError {
-    match meaning(code, message) {
+/// The error of an answer that means this; `text` is what the log is told of it.
+fn answered(action: &str, meaning: Meaning, message: &str, text: String) -> StoreError {
+    match meaning {
         Meaning::ScheduledForDeletion => StoreError::ScheduledForDeletion,
         Meaning::Denied => StoreError::Refused(format!("{text}; {}", remedy(action, message))),
         Meaning::WrongKey | Meaning::Refused => StoreError::Refused(text),
