@@ -1,4 +1,5 @@
-//! The outside, behind the broker's ports: AWS Secrets Manager, the embedded store, SQL.
+//! The outside, behind the broker's ports: AWS Secrets Manager, the embedded store, SQL, the
+//! providers' APIs.
 //!
 //! An adapter knows `port` and `domain` and nothing above them; `app` picks one and hands it to the
 //! broker. To add a store: a file here that implements [`crate::port::store::Store`], turns every
@@ -8,4 +9,5 @@
 pub mod aws;
 pub mod local;
 mod meter;
+pub mod providers;
 pub mod sql;

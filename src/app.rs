@@ -24,21 +24,20 @@ use crate::{
         events::Events,
         health::Health,
         reconcile::Reconciler,
+        schedule::Scheduler,
         tokens::{TokenSettings, Tokens},
+        verification::{self, VerificationSettings, Verifier},
         write::{WriteLimits, Writer},
     },
     config::Settings,
-    domain::{
-        clock::{Clock, Random, SystemClock, SystemRandom},
-        provider::Catalogue,
-    },
+    domain::clock::{Clock, Random, SystemClock, SystemRandom},
     http::{router::router, state::AppState},
     port::index::SystemIndex,
     telemetry,
 };
 
 pub use self::open::{generate_master_key, migrate, open_tokens};
-use self::open::{open_database, open_store};
+use self::open::{open_catalogue, open_database, open_providers, open_store};
 pub use crate::http::router::openapi;
 
 /// Why the service did not start; says what to do.
@@ -79,7 +78,7 @@ impl App {
         let metrics = telemetry::start_metrics();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let random: Arc<dyn Random> = Arc::new(SystemRandom);
-        let catalogue = Catalogue::builtin().map_err(|e| StartError::Failed(e.to_string()))?;
+        let catalogue = Arc::new(open_catalogue(settings.providers.file.as_deref())?);
         let (database, only_server) = open_database(&settings, &clock, &random).await?;
         let store = open_store(&settings, &database, &clock).await?;
 
@@ -95,15 +94,29 @@ impl App {
         );
         let token_settings = TokenSettings { ttl: settings.cache_ttl, rate: settings.token_rate };
         let tokens = Tokens::new(index.clone(), token_settings, Arc::clone(&clock), Arc::clone(&random));
+        let (stop, under_way) = (CancellationToken::new(), TaskTracker::new());
+        let providers = &settings.providers;
+        let verifier = Verifier::new(verification::Parts {
+            index: index.clone(),
+            store: Arc::clone(&store),
+            catalogue: Arc::clone(&catalogue),
+            apis: open_providers(providers)?,
+            clock: Arc::clone(&clock),
+            random: Arc::clone(&random),
+            settings: VerificationSettings { every: providers.every, confirm_after: providers.confirm_after },
+            under_way: under_way.clone(),
+            stop: stop.clone(),
+        });
         let writer = Arc::new(Writer {
             index: index.clone(),
             store: Arc::clone(&store),
             cache: cache.clone(),
-            catalogue: Arc::new(catalogue),
+            catalogue,
             clock: Arc::clone(&clock),
             random: Arc::clone(&random),
             // A write reads before it writes: two operations on the store.
             limits: WriteLimits { time: settings.store_timeout * 2, wait: settings.write_wait },
+            check_every: providers.every,
             left_open: Arc::default(),
         });
         let failed = |e: crate::broker::error::Error| StartError::Failed(format!("at start: {e}"));
@@ -113,9 +126,9 @@ impl App {
             tokens.ensure_bootstrap(token).await.map_err(failed)?;
         }
 
-        let under_way = TaskTracker::new();
         let state = AppState {
-            connections: Connections::new(Arc::clone(&writer), under_way.clone()),
+            connections: Connections::new(Arc::clone(&writer), under_way.clone(), verifier.clone()),
+            verifier: verifier.clone(),
             credentials: CredentialReader::new(index.clone(), Arc::clone(&store), cache, Arc::clone(&clock)),
             tokens: tokens.clone(),
             events: Events::new(index),
@@ -128,11 +141,14 @@ impl App {
         let admin_address = local_address(&admin_listener)?;
         let admin = admin_router(metrics.clone());
 
-        let (stop, servers, tasks) = (CancellationToken::new(), TaskTracker::new(), TaskTracker::new());
-        let api = router(state, clock, random);
+        let (servers, tasks) = (TaskTracker::new(), TaskTracker::new());
+        let api = router(state, Arc::clone(&clock), random);
         servers.spawn(server::serve(listener, api, stop.clone(), settings.shutdown_grace));
         servers.spawn(server::serve(admin_listener, admin, stop.clone(), settings.shutdown_grace));
-        tasks.spawn(Reconciler::new(system, writer).run(stop.clone()));
+        tasks.spawn(Reconciler::new(Arc::clone(&system), writer).run(stop.clone()));
+        if !providers.every.is_zero() {
+            tasks.spawn(Scheduler::new(system, verifier, clock).run(stop.clone()));
+        }
         tasks.spawn(follower.run(stop.clone()));
         tasks.spawn(telemetry::keep_metrics(metrics, stop.clone()));
         tracing::info!(%address, %admin_address, version = env!("CARGO_PKG_VERSION"), "listening");

@@ -1,8 +1,8 @@
 //! The use cases: what keybroker does, whatever it is asked through and keeps things in.
 //!
 //! [`credentials`] is the hot path, [`connections`] the changes, [`mod@write`] the protocol that makes them
-//! whole or not at all, [`reconcile`] what finishes them after a crash, and [`changes`] how other
-//! replicas hear of them. Errors here know nothing of HTTP.
+//! whole or not at all, [`reconcile`] what finishes them after a crash, [`verification`] tries keys
+//! with their providers, and [`changes`] is how other replicas hear of all this. Errors here know nothing of HTTP.
 
 pub mod cache;
 pub mod changes;
@@ -12,5 +12,7 @@ pub mod error;
 pub mod events;
 pub mod health;
 pub mod reconcile;
+pub mod schedule;
 pub mod tokens;
+pub mod verification;
 pub mod write;

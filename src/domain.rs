@@ -4,6 +4,7 @@
 //! Time and randomness come in as arguments ([`clock`]).
 
 pub mod access;
+pub mod address;
 pub mod clock;
 pub mod connection;
 pub mod event;

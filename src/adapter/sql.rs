@@ -3,6 +3,7 @@
 //! TEXT and BIGINT, `$1`, `ON CONFLICT`, times in milliseconds: what both databases take. To add a
 //! query: put it into the file of its table, with the organization in its `WHERE`.
 
+mod checks;
 mod connections;
 mod events;
 mod tokens;

@@ -16,12 +16,16 @@ use crate::{
     adapter::{
         aws::{AwsSettings, AwsStore},
         local::{Keyring, LocalSetupError, LocalStore},
+        providers::ProviderClient,
         sql::{Database, OpenError, Url},
     },
     broker::tokens::{TokenSettings, Tokens},
-    config::{Settings, StoreSettings},
-    domain::clock::{Clock, Random, SystemClock, SystemRandom, time_ordered_id},
-    port::{index::SystemIndex, store::Store},
+    config::{ProviderSettings, Settings, StoreSettings},
+    domain::{
+        clock::{Clock, Random, SystemClock, SystemRandom, time_ordered_id},
+        provider::{Catalogue, UnusableEntry},
+    },
+    port::{index::SystemIndex, providers::ProviderApis, store::Store},
 };
 
 impl From<OpenError> for StartError {
@@ -100,6 +104,27 @@ fn lock_sqlite(url: &str) -> Result<Option<File>, StartError> {
         )),
         Err(TryLockError::Error(e)) => Err(unusable(e)),
     }
+}
+
+/// The catalogue, with the operator's own file.
+pub(super) fn open_catalogue(file: Option<&Path>) -> Result<Catalogue, StartError> {
+    let Some(path) = file else {
+        return Catalogue::builtin().map_err(|e| StartError::Failed(e.to_string()));
+    };
+    let text = std::fs::read_to_string(path).map_err(|e| {
+        StartError::Config(format!("KEYBROKER_PROVIDERS_FILE: {} can't be read: {e}", path.display()))
+    })?;
+    Catalogue::extended(&text).map_err(|UnusableEntry { line, reason }| {
+        let line = line.map_or_else(String::new, |line| format!(":{line}"));
+        StartError::Config(format!("KEYBROKER_PROVIDERS_FILE: {}{line}: {reason}", path.display()))
+    })
+}
+
+/// The way to the providers.
+pub(super) fn open_providers(settings: &ProviderSettings) -> Result<Arc<dyn ProviderApis>, StartError> {
+    let unusable = |e| StartError::Failed(format!("TLS can't be set up, to ask providers: {e}"));
+    let client = ProviderClient::new(settings.timeout, settings.allow_private_addresses);
+    client.map(|client| Arc::new(client) as Arc<dyn ProviderApis>).map_err(unusable)
 }
 
 pub(super) async fn open_store(

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio_util::task::TaskTracker;
 
 use super::{
-    error::Error,
+    error::{Conflict, Error},
+    verification::{Ask, Verifier},
     write::{Terms, Work, Writer},
 };
 use crate::{
@@ -13,8 +15,9 @@ use crate::{
         access::{Inspect, Permit, Write},
         connection::Connection,
         id::{ConnectionName, OrgId, ProviderName},
-        provider::{Catalogue, FieldError, SentField},
-        secret::SecretName,
+        precondition::Precondition,
+        provider::{Catalogue, FieldError, Outcome, Provider, SentField},
+        secret::{Credentials, SecretName},
     },
     port::index::{Answer, LabelChange, Page, Plan},
 };
@@ -26,6 +29,7 @@ pub struct Connections {
     /// Writes run as tasks of their own: a caller that hangs up does not stop one half-way, and a
     /// shutdown waits for them.
     under_way: TaskTracker,
+    verifier: Verifier,
 }
 
 /// What a caller wants a connection to be.
@@ -36,13 +40,15 @@ pub struct Wanted {
     pub credentials: Vec<(String, SentField)>,
     /// The label.
     pub label: LabelChange,
+    /// Whether the provider is asked first, where there is a way.
+    pub verify: bool,
 }
 
 impl Connections {
-    /// Connections whose writes `writer` carries out.
+    /// Connections whose writes `writer` carries out, and whose keys `verifier` tries.
     #[must_use]
-    pub fn new(writer: Arc<Writer>, under_way: TaskTracker) -> Self {
-        Self { writer, under_way }
+    pub fn new(writer: Arc<Writer>, under_way: TaskTracker, verifier: Verifier) -> Self {
+        Self { writer, under_way, verifier }
     }
 
     /// The catalogue.
@@ -75,7 +81,7 @@ impl Connections {
     /// Creates or replaces. The same keys again make no new version.
     ///
     /// # Errors
-    /// If the fields are not the provider's, a condition fails, another write is under way, or the store
+    /// If the fields are not the provider's, the provider refuses them or does not say, a condition fails, another write is under way, or the store
     /// or the database does not do its part.
     pub async fn put(&self, permit: Permit<Write>, wanted: Wanted, terms: Terms) -> Result<Answer, Error> {
         if let Some(answer) = self.writer.answered(permit.on(), &terms).await? {
@@ -89,8 +95,50 @@ impl Connections {
         };
         let entry = self.writer.catalogue.get(&provider).ok_or_else(unknown)?;
         let credentials = entry.check(wanted.credentials).map_err(Error::InvalidCredentials)?;
-        let plan = Plan::Put { provider, label: wanted.label };
+        let verified_at = if wanted.verify && entry.verification().is_some() {
+            self.not_in_vain(permit.on(), &provider, &terms).await?;
+            Some(self.tried(entry, &credentials).await?)
+        } else {
+            None
+        };
+        let plan = Plan::Put { provider, label: wanted.label, verified_at };
         self.write(permit, plan, Work::Put(credentials), terms).await
+    }
+
+    /// Refuses early what would be refused later anyway, so that no key is tried in vain.
+    async fn not_in_vain(
+        &self,
+        name: &SecretName,
+        provider: &ProviderName,
+        terms: &Terms,
+    ) -> Result<(), Error> {
+        let Some(known) = self.known(name).await? else { return Ok(()) };
+        if terms.precondition == Precondition::Absent {
+            return Err(Error::PreconditionFailed);
+        }
+        if !known.is_disconnected() && known.provider != *provider {
+            return Err(Error::Conflict(Conflict::OtherProvider));
+        }
+        Ok(())
+    }
+
+    /// When the provider took the keys.
+    async fn tried(&self, provider: &Provider, credentials: &Credentials) -> Result<Timestamp, Error> {
+        let verdict = self.verifier.ask(provider, credentials, Ask::Alone).await;
+        match verdict.outcome {
+            Outcome::Valid | Outcome::Unsupported => Ok(verdict.checked_at),
+            Outcome::Invalid => {
+                let remedy = match &provider.docs_url {
+                    Some(url) => format!("Copy it again, whole, from {url}."),
+                    None => "Copy it again, whole.".to_owned(),
+                };
+                Err(Error::KeyRejected(format!("{} Nothing was stored. {remedy}", verdict.detail)))
+            }
+            Outcome::Unreachable => Err(Error::ProviderUnreachable(format!(
+                "{} Nothing was stored. Try again later, or send verify=false to store the key untried.",
+                verdict.detail
+            ))),
+        }
     }
 
     /// Makes the previous keys current again, as a new version.

@@ -30,6 +30,13 @@ pub enum Error {
     /// The credentials do not have the provider's fields.
     #[error("invalid credentials")]
     InvalidCredentials(Vec<FieldError>),
+    /// The provider says that the key is wrong; the text says where to find the right one, and is for the
+    /// caller.
+    #[error("the key was rejected: {0}")]
+    KeyRejected(String),
+    /// The provider did not say whether the key works; the text says why, and is for the caller.
+    #[error("the provider is unreachable: {0}")]
+    ProviderUnreachable(String),
     /// The caller's condition does not hold.
     #[error("a precondition failed")]
     PreconditionFailed,

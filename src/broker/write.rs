@@ -86,6 +86,8 @@ pub struct Writer {
     pub random: Arc<dyn Random>,
     /// How long it may take.
     pub limits: WriteLimits,
+    /// How long after a write its keys are tried by themselves.
+    pub check_every: Duration,
     /// Wakes the reconciler when a write is left to it.
     pub left_open: Arc<Notify>,
 }

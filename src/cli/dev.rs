@@ -9,7 +9,7 @@ use super::{Failure, announce, until_told_to_stop};
 use crate::{
     app::{App, generate_master_key},
     broker::tokens::{NewToken, operator},
-    config::{DatabaseUrl, LogFlags, Settings, StoreSettings},
+    config::{DatabaseUrl, LogFlags, ProviderFlags, Settings, StoreSettings},
     domain::{
         access::Reach,
         secret::Prefix,
@@ -28,6 +28,9 @@ pub(super) struct Dev {
     /// Where state is kept: the database and the master key.
     #[arg(long, default_value = ".keybroker", value_name = "FOLDER")]
     state: PathBuf,
+
+    #[command(flatten)]
+    providers: ProviderFlags,
 
     #[command(flatten)]
     log: LogFlags,
@@ -69,6 +72,7 @@ impl Dev {
             cache_max_bytes: 64 << 20,
             bootstrap_token: None,
             token_rate: None::<NonZeroU32>,
+            providers: self.providers.settings()?,
             shutdown_grace: Duration::from_secs(5),
         })
     }
@@ -111,9 +115,10 @@ Token, with every scope for every organization, until the next start:
 
   export KEYBROKER_TOKEN={token}
 
-Store a Vapi key of the organization acme, and read it back:
+Store a Vapi key of the organization acme, and read it back. This one is made up, so it is not tried
+with Vapi first: leave verify=false out for a real one.
 
-  curl -X PUT {connection} \
+  curl -X PUT '{connection}?verify=false' \
     -H "Authorization: Bearer $KEYBROKER_TOKEN" -H 'Content-Type: application/json' \
     -d '{{"credentials":{{"publicApiKey":"pk-demo","privateApiKey":"sk-demo-0123456789"}}}}'
 

@@ -221,14 +221,27 @@ pub enum Denied {
 pub enum SystemTask {
     /// Finishes or drops the writes that a crash left behind.
     Reconciler,
+    /// Tries keys with their providers.
+    Verifier,
 }
 
 impl SystemTask {
     /// A permit to settle the fate of one secret's unfinished write.
     #[must_use]
     pub fn permit(self, on: SecretName) -> Permit<Write> {
+        self.make(on)
+    }
+
+    /// A permit to read one secret.
+    #[must_use]
+    pub fn permit_read(self, on: SecretName) -> Permit<Read> {
+        self.make(on)
+    }
+
+    fn make<A>(self, on: SecretName) -> Permit<A> {
         let id = match self {
             Self::Reconciler => "reconciler",
+            Self::Verifier => "verifier",
         };
         let actor = Actor { r#type: ActorType::System, id: id.into(), name: None };
         Permit { on, actor: Arc::new(actor), action: PhantomData }

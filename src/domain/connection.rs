@@ -37,6 +37,9 @@ pub struct Connection {
     pub fields: Vec<ShownField>,
     /// When the provider last took the keys.
     pub verified_at: Option<Timestamp>,
+    /// When they are next tried by themselves; nothing if that was never decided.
+    #[serde(default)]
+    pub check_after: Option<Timestamp>,
     /// When the connection was first made.
     pub created_at: Timestamp,
     /// When its keys, label or status last changed.

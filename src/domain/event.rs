@@ -73,6 +73,10 @@ event_types! {
     ConnectionUpdated = "connection.updated",
     /// The same keys were put again.
     ConnectionUnchanged = "connection.unchanged",
+    /// The provider took its keys.
+    ConnectionVerified = "connection.verified",
+    /// The provider refused its keys.
+    ConnectionNeedsReconnect = "connection.needs_reconnect",
     /// The previous keys were made current again.
     ConnectionRolledBack = "connection.rolled_back",
     /// Its keys were erased.

@@ -178,15 +178,20 @@ impl Credentials {
         self.0.iter().map(|(name, value)| (name.as_str(), value))
     }
 
+    /// The field of that name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&SecretString> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+
     /// Whether both hold the same fields with the same values, in whatever order. The values are
     /// compared in constant time.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "compared here, goes nowhere")]
     pub fn same_as(&self, other: &Self) -> bool {
-        let twin = |name: &str| other.0.iter().find(|(other, _)| other == name);
         self.0.len() == other.0.len()
             && self.0.iter().all(|(name, value)| {
-                twin(name).is_some_and(|(_, twin)| {
+                other.get(name).is_some_and(|twin| {
                     let (a, b) = (value.expose_secret(), twin.expose_secret());
                     verify_slices_are_equal(a.as_bytes(), b.as_bytes()).is_ok()
                 })

@@ -115,8 +115,12 @@ problems! {
     unsupported_media_type: UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body must be JSON";
     /// The fields are not the provider's.
     invalid_credentials: UNPROCESSABLE_ENTITY, "invalid_credentials", "The credentials don't fit the provider";
+    /// The provider refused the key.
+    key_rejected: UNPROCESSABLE_ENTITY, "key_rejected", "The provider refuses the key";
     /// Too many requests.
     rate_limited: TOO_MANY_REQUESTS, "rate_limited", "Too many requests";
+    /// The provider did not answer.
+    provider_unreachable: BAD_GATEWAY, "provider_unreachable", "The provider does not answer";
     /// The store refuses.
     store_refused: BAD_GATEWAY, "store_refused", "The store refuses";
     /// The store or the database does not answer.
@@ -189,6 +193,9 @@ impl IntoResponse for Problem {
     }
 }
 
+/// When a provider that did not answer is worth another try.
+const PROVIDER_AGAIN: Duration = Duration::from_secs(5);
+
 /// The one map. No wildcard: a new failure has to be given its answer here.
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
@@ -206,6 +213,8 @@ impl From<Error> for Problem {
                 "Correct the fields named in `errors`; GET /v1/providers tells what each provider takes.",
             )
             .fields(fields),
+            Error::KeyRejected(detail) => Self::key_rejected(detail),
+            Error::ProviderUnreachable(detail) => Self::provider_unreachable(detail).retry_after(PROVIDER_AGAIN),
             Error::PreconditionFailed => Self::precondition_failed(
                 "The connection is not in the state that If-Match or If-None-Match demands. Read it again and decide anew.",
             ),

@@ -60,6 +60,8 @@ fn routes() -> OpenApiRouter<AppState> {
             v1::connections::delete_connection
         ))
         .routes(routes!(v1::connections::rollback_connection))
+        .routes(routes!(v1::verification::verify_connection))
+        .routes(routes!(v1::verification::report_connection))
         .routes(routes!(v1::credentials::read_credentials))
         .routes(routes!(v1::events::list_events))
         .routes(routes!(v1::tokens::list_tokens, v1::tokens::create_token))

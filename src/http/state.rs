@@ -5,7 +5,7 @@ use axum::extract::FromRef;
 use crate::{
     broker::{
         connections::Connections, credentials::CredentialReader, events::Events, health::Health,
-        tokens::Tokens,
+        tokens::Tokens, verification::Verifier,
     },
     domain::secret::Prefix,
 };
@@ -15,6 +15,8 @@ use crate::{
 pub struct AppState {
     /// Connections.
     pub connections: Connections,
+    /// Whether their keys work.
+    pub verifier: Verifier,
     /// Their keys.
     pub credentials: CredentialReader,
     /// API tokens.

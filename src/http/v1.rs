@@ -5,6 +5,7 @@ pub mod credentials;
 pub mod events;
 pub mod providers;
 pub mod tokens;
+pub mod verification;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::domain::{
     access::Actor,
-    connection::{Connection, Label},
+    connection::{Connection, Label, Status},
     event::{Event, EventType},
     id::{ConnectionName, OrgId, ProviderName},
     idempotency::IdempotencyKey,
@@ -64,6 +64,9 @@ pub enum Plan {
         provider: ProviderName,
         /// With which label.
         label: LabelChange,
+        /// When the provider took them, if it was asked.
+        #[serde(default)]
+        verified_at: Option<Timestamp>,
     },
     /// The previous keys again.
     RollBack,
@@ -107,6 +110,20 @@ pub struct Answer {
     pub outcome: Outcome,
     /// What the connection became.
     pub connection: Connection,
+}
+
+/// What trying a connection's keys told.
+#[derive(Debug, Clone)]
+pub struct Check {
+    /// Which version of the connection was tried.
+    pub version: Version,
+    /// When.
+    pub at: Timestamp,
+    /// What it makes of the connection: active or in need of reconnecting; nothing if the provider did not
+    /// say.
+    pub status: Option<Status>,
+    /// When the keys are to be tried next.
+    pub again_at: Timestamp,
 }
 
 /// Whether a write could begin.
@@ -175,6 +192,17 @@ pub trait ConnectionIndex: Send + Sync {
         not_before: Timestamp,
     ) -> Result<Option<(String, Answer)>, IndexError>;
 
+    /// Keeps what trying a connection's keys told, with its event. Keys that were found wrong before are no
+    /// new event. False, and nothing done, if the connection has another version by now, is being written
+    /// or is disconnected.
+    async fn record_check(
+        &self,
+        org: &OrgId,
+        name: &ConnectionName,
+        check: &Check,
+        event: Option<&Event>,
+    ) -> Result<bool, IndexError>;
+
     /// Events, newest first, from before the event `before`; none if the organization has no such event.
     async fn list_events(
         &self,
@@ -224,6 +252,20 @@ pub trait SystemIndex: Send + Sync {
 
     /// Ends every lease by `by`: for a process that knows it is alone, at its start.
     async fn end_leases(&self, by: Timestamp) -> Result<(), IndexError>;
+
+    /// Takes or renews the lease of that name for this process, unless another has it at `now`.
+    async fn take_lease(&self, name: &str, now: Timestamp, until: Timestamp) -> Result<bool, IndexError>;
+
+    /// Gives up the lease of that name, if this process has it.
+    async fn end_lease(&self, name: &str) -> Result<(), IndexError>;
+
+    /// Connections whose keys are due to be tried at `now`. They are not due again before `again_at`.
+    async fn claim_checks(
+        &self,
+        now: Timestamp,
+        again_at: Timestamp,
+        limit: u16,
+    ) -> Result<Vec<SecretName>, IndexError>;
 
     /// Forgets idempotency keys from before `before`.
     async fn forget_answers(&self, before: Timestamp) -> Result<(), IndexError>;

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use sqlx::{AnyConnection, Row, any::AnyRow};
 use uuid::Uuid;
 
-use super::{Database, decoded, events, from_json, from_millis, millis, to_json, writes};
+use super::{Database, checks, decoded, events, from_json, from_millis, millis, to_json, writes};
 use crate::{
     domain::{
         connection::{Connection, Label},
@@ -13,23 +13,33 @@ use crate::{
         id::{ConnectionName, OrgId},
         idempotency::IdempotencyKey,
     },
-    port::index::{Answer, Begun, ConnectionIndex, IndexError, Intent, Page},
+    port::index::{Answer, Begun, Check, ConnectionIndex, IndexError, Intent, Page},
 };
 
 const FIND: &str = "SELECT org, name, provider, label, status, source, version, generation, previous_version, \
-     fields, verified_at, created_at, updated_at FROM connections WHERE org = $1 AND name = $2";
+     fields, verified_at, check_after, created_at, updated_at FROM connections WHERE org = $1 AND name = $2";
 
 const LIST: &str = "SELECT org, name, provider, label, status, source, version, generation, previous_version, \
-     fields, verified_at, created_at, updated_at FROM connections WHERE org = $1 AND name > $2 \
+     fields, verified_at, check_after, created_at, updated_at FROM connections WHERE org = $1 AND name > $2 \
      ORDER BY name LIMIT $3";
 
+/// Where the keys stay the same, what was found out about them meanwhile stays too, unless this write tried
+/// them later.
 const WRITE: &str = "INSERT INTO connections (org, name, provider, label, status, source, version, generation, \
-     previous_version, fields, verified_at, created_at, updated_at) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
+     previous_version, fields, verified_at, check_after, created_at, updated_at) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
      ON CONFLICT (org, name) DO UPDATE SET provider = excluded.provider, label = excluded.label, \
-     status = excluded.status, source = excluded.source, version = excluded.version, \
-     generation = excluded.generation, previous_version = excluded.previous_version, \
-     fields = excluded.fields, verified_at = excluded.verified_at, updated_at = excluded.updated_at";
+     source = excluded.source, version = excluded.version, generation = excluded.generation, \
+     previous_version = excluded.previous_version, fields = excluded.fields, updated_at = excluded.updated_at, \
+     status = CASE WHEN connections.generation = excluded.generation \
+       AND COALESCE(excluded.verified_at, 0) <= COALESCE(connections.verified_at, 0) \
+       THEN connections.status ELSE excluded.status END, \
+     check_after = CASE WHEN connections.generation = excluded.generation \
+       AND COALESCE(excluded.verified_at, 0) <= COALESCE(connections.verified_at, 0) \
+       THEN connections.check_after ELSE excluded.check_after END, \
+     verified_at = CASE WHEN connections.generation = excluded.generation \
+       AND COALESCE(excluded.verified_at, 0) <= COALESCE(connections.verified_at, 0) \
+       THEN connections.verified_at ELSE excluded.verified_at END";
 
 #[async_trait]
 impl ConnectionIndex for Database {
@@ -122,6 +132,16 @@ impl ConnectionIndex for Database {
         self.within(writes::find_answer(self, org, key, not_before)).await
     }
 
+    async fn record_check(
+        &self,
+        org: &OrgId,
+        name: &ConnectionName,
+        check: &Check,
+        event: Option<&Event>,
+    ) -> Result<bool, IndexError> {
+        checks::record(self, org, name, check, event).await
+    }
+
     async fn list_events(
         &self,
         org: &OrgId,
@@ -146,6 +166,7 @@ async fn write(tx: &mut AnyConnection, org: &OrgId, connection: &Connection) -> 
         .bind(connection.previous.as_ref().map(|version| version.as_str().to_owned()))
         .bind(to_json(&connection.fields))
         .bind(connection.verified_at.map(millis))
+        .bind(connection.check_after.map(millis))
         .bind(millis(connection.created_at))
         .bind(millis(connection.updated_at))
         .execute(tx)
@@ -156,6 +177,7 @@ async fn write(tx: &mut AnyConnection, org: &OrgId, connection: &Connection) -> 
 fn connection(row: &AnyRow) -> Result<Connection, sqlx::Error> {
     let text = |column| row.try_get::<String, _>(column);
     let maybe = |column| row.try_get::<Option<String>, _>(column);
+    let time = |column| row.try_get::<Option<i64>, _>(column)?.map(from_millis).transpose();
     Ok(Connection {
         org: decoded(text("org")?.parse())?,
         name: decoded(text("name")?.parse())?,
@@ -167,7 +189,8 @@ fn connection(row: &AnyRow) -> Result<Connection, sqlx::Error> {
         generation: row.try_get("generation")?,
         previous: decoded(maybe("previous_version")?.map(|version| version.parse()).transpose())?,
         fields: from_json(&text("fields")?)?,
-        verified_at: row.try_get::<Option<i64>, _>("verified_at")?.map(from_millis).transpose()?,
+        verified_at: time("verified_at")?,
+        check_after: time("check_after")?,
         created_at: from_millis(row.try_get("created_at")?)?,
         updated_at: from_millis(row.try_get("updated_at")?)?,
     })

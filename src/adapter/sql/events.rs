@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use sqlx::{AnyConnection, Row, any::AnyRow};
 use uuid::Uuid;
 
-use super::{Database, decoded, from_json, from_millis, millis, to_json, writes};
+use super::{Database, checks, decoded, from_json, from_millis, millis, to_json, writes};
 use crate::{
     domain::{
         event::{Event, EventType},
@@ -108,6 +108,23 @@ impl SystemIndex for Database {
 
     async fn end_leases(&self, by: Timestamp) -> Result<(), IndexError> {
         self.within(writes::end_leases(self, by)).await
+    }
+
+    async fn take_lease(&self, name: &str, now: Timestamp, until: Timestamp) -> Result<bool, IndexError> {
+        self.within(checks::take_lease(self, name, now, until)).await
+    }
+
+    async fn end_lease(&self, name: &str) -> Result<(), IndexError> {
+        self.within(checks::end_lease(self, name)).await
+    }
+
+    async fn claim_checks(
+        &self,
+        now: Timestamp,
+        again_at: Timestamp,
+        limit: u16,
+    ) -> Result<Vec<SecretName>, IndexError> {
+        self.within(checks::claim(self, now, again_at, limit)).await
     }
 
     async fn forget_answers(&self, before: Timestamp) -> Result<(), IndexError> {

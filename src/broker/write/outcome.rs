@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Writer;
+use super::{super::verification::next_try, Writer};
 use crate::{
     domain::{
         clock::time_ordered_id,
@@ -27,6 +27,11 @@ impl Writer {
             Plan::Put { label: LabelChange::Set(new), .. } => new.clone(),
             Plan::Put { label: LabelChange::Keep, .. } | Plan::RollBack | Plan::Disconnect { .. } => old,
         };
+        let verified_at = match &intent.plan {
+            Plan::Put { verified_at, .. } => *verified_at,
+            Plan::RollBack | Plan::Disconnect { .. } => None,
+        };
+        let check_after = Some(next_try(now, self.check_every, &*self.random));
         if unchanged && let Some(before) = before {
             let new_label = label(before.label.clone());
             let relabelled = new_label != before.label;
@@ -35,8 +40,18 @@ impl Writer {
                 Plan::Put { .. } | Plan::RollBack if relabelled => Outcome::Updated,
                 Plan::Put { .. } | Plan::RollBack => Outcome::Unchanged,
             };
-            let updated_at = if relabelled { now } else { before.updated_at };
-            return Answer { outcome, connection: Connection { label: new_label, updated_at, ..before } };
+            let status = if verified_at.is_some() { Status::Active } else { before.status };
+            let updated_at = if relabelled || status != before.status { now } else { before.updated_at };
+            let tried = verified_at.is_some();
+            let connection = Connection {
+                label: new_label,
+                status,
+                verified_at: verified_at.or(before.verified_at),
+                check_after: if tried { check_after } else { before.check_after },
+                updated_at,
+                ..before
+            };
+            return Answer { outcome, connection };
         }
         let (outcome, version, status) = match &intent.plan {
             Plan::Put { .. } if before.is_none() => (Outcome::Created, &intent.version, Status::Active),
@@ -64,7 +79,8 @@ impl Writer {
             version: version.clone(),
             generation: before.as_ref().map_or(0, |before| before.generation) + 1,
             previous,
-            verified_at: None,
+            verified_at,
+            check_after,
             created_at: before.as_ref().map_or(now, |before| before.created_at),
             updated_at: now,
         };

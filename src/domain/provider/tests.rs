@@ -24,15 +24,21 @@ fn the_builtin_providers_are_those_of_the_contract() {
     deepgram: apiKey
     deepseek: apiKey
     elevenlabs: apiKey
+    elevenlabs_eu: apiKey
+    elevenlabs_in: apiKey
     google: apiKey
     grok: apiKey
     openai: apiKey
+    openai_eu: apiKey
+    openai_us: apiKey
     sendgrid: apiKey
+    sendgrid_eu: apiKey
     slack: botToken signingSecret
     smtp: host port username password
     telegram: botToken
     twilio: accountSid authToken
     vapi: publicApiKey privateApiKey
+    vapi_eu: publicApiKey privateApiKey
     ");
 }
 
@@ -99,4 +105,85 @@ fn free_fields_are_free_within_bounds() {
     let many: Vec<_> = (0..51).map(|i| format!("f{i}")).collect();
     let many: Vec<_> = many.iter().map(|name| (name.as_str(), "x")).collect();
     assert_eq!(errors(&custom, &many)[0].1, "has more than 50 fields");
+}
+
+fn unusable(text: &str) -> String {
+    let UnusableEntry { line, reason } = Catalogue::extended(text).unwrap_err();
+    format!("{}: {reason}", line.map_or_else(|| "?".to_owned(), |line| line.to_string()))
+}
+
+const ACME: &str = "
+[providers.acme]
+display_name = 'Acme'
+category = 'voice'
+fields = [{ name = 'key', label = 'Key' }]
+";
+
+#[test]
+fn a_file_adds_and_overrides() {
+    let text = format!(
+        "{ACME}\n[providers.vapi]\nbase_url = 'http://127.0.0.1:8090/'\nverify = {{ path = '/me' }}\n"
+    );
+    let catalogue = Catalogue::extended(&text).unwrap();
+    let get = |name: &str| catalogue.get(&name.parse().unwrap()).unwrap();
+    assert_eq!(get("acme").display_name, "Acme");
+    assert!(get("acme").verification().is_none());
+    let (vapi, builtin) = (get("vapi"), provider("vapi"));
+    assert_eq!((&vapi.display_name, vapi.fields.len()), (&builtin.display_name, builtin.fields.len()));
+    let (api, verification) = vapi.verification().unwrap();
+    assert_eq!(api.base_url.as_str(), "http://127.0.0.1:8090");
+    assert_eq!(verification.path, "/me".to_owned().try_into().unwrap());
+    assert_eq!(verification.invalid, builtin.verification().unwrap().1.invalid);
+}
+
+#[test]
+fn verification_can_be_turned_off_and_entries_extended() {
+    let text =
+        "[providers.vapi]\nverify = false\n[providers.mine]\nextends = 'openai'\ndisplay_name = 'Mine'\n";
+    let catalogue = Catalogue::extended(text).unwrap();
+    let get = |name: &str| catalogue.get(&name.parse().unwrap()).unwrap();
+    assert!(get("vapi").verification().is_none());
+    assert_eq!(get("mine").display_name, "Mine");
+    assert!(get("mine").verification().is_some());
+}
+
+#[test]
+fn an_unusable_file_is_told_by_line_and_reason() {
+    let faults = [
+        "[providers.vapi\n".to_owned(),
+        "\n[provider.vapi]\n".to_owned(),
+        "[providers.vapi]\n\nbase_uri = ''".to_owned(),
+        "[providers.vapi]\nbase_url = 'ftp://x'".to_owned(),
+        "[providers.vapi]\nbase_url = 'https://user@x'".to_owned(),
+        "[providers.vapi]\nauth = { header = 'Host', value = 'x' }".to_owned(),
+        "[providers.vapi]\nauth = { header = 'X-Key' }".to_owned(),
+        "\n\n[providers.vapi]\nauth = { value = '{apiKey}' }".to_owned(),
+        "[providers.vapi.verify]\npath = '/{'".to_owned(),
+        "[providers.vapi]\nverify = true".to_owned(),
+        "[providers.vapi]\n[[providers.vapi.fields]]\nname = 'a'\nlabel = 'A'\npattern = '('".to_owned(),
+        "[providers.new]\ndisplay_name = 'New'\n".to_owned(),
+        "[providers.New]\nextends = 'vapi'\n".to_owned(),
+        "[providers.a]\nextends = 'b'\n[providers.b]\nextends = 'a'\n".to_owned(),
+        "[providers.a]\nextends = 'none'\n".to_owned(),
+        format!("{ACME}verify = {{ path = '/me' }}\n"),
+    ];
+    let told: Vec<_> = faults.iter().map(|text| unusable(text)).collect();
+    insta::assert_snapshot!(told.join("\n"), @"
+    1: unclosed table, expected `]`
+    2: unknown field `provider`, expected `providers`
+    3: unknown field `base_uri`, expected one of `extends`, `display_name`, `category`, `docs_url`, `base_url`, `auth`, `headers`, `opens`, `verify`, `free_fields`, `fields`
+    2: a base_url is https://HOST or http://HOST, maybe with a port and a path, and nothing else
+    2: a base_url is https://HOST or http://HOST, maybe with a port and a path, and nothing else
+    2: a header's name is letters, digits and hyphens, and not one that the connection itself needs
+    2: auth has header and value, or username and password
+    3: provider vapi: it puts in {apiKey}, which is none of its fields
+    2: each { must have its } and a field's name between them
+    2: verify is a table, or false
+    5: a pattern is a regular expression: unclosed group
+    1: provider new: it has no fields
+    1: provider New: the provider name must be 1 to 64 of a-z 0-9 _
+    1: provider a: it extends too many others in a row, or itself
+    1: provider a: it extends none, which there is not
+    2: provider acme: it has verify, and no base_url to send a key to
+    ");
 }

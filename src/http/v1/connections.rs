@@ -85,7 +85,7 @@ impl From<Shown> for ShownView {
 }
 
 impl ConnectionView {
-    fn new(connection: Connection, prefix: &Prefix) -> Self {
+    pub(super) fn new(connection: Connection, prefix: &Prefix) -> Self {
         Self {
             secret_name: connection.secret_name().under(prefix),
             org: connection.org.to_string(),
@@ -102,7 +102,7 @@ impl ConnectionView {
         }
     }
 
-    fn with_etag(self) -> impl IntoResponse {
+    pub(super) fn with_etag(self) -> impl IntoResponse {
         let etag: [(HeaderName, String); 1] = [(header::ETAG, format!("\"{}\"", self.version))];
         (etag, axum::Json(self))
     }
@@ -136,28 +136,26 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<S
     Option::deserialize(deserializer).map(Some)
 }
 
-impl TryFrom<PutConnection> for Wanted {
-    type Error = Error;
-
-    fn try_from(put: PutConnection) -> Result<Self, Error> {
+impl PutConnection {
+    fn wanted(self, verify: bool) -> Result<Wanted, Error> {
         let malformed = |rule: String| Error::InvalidRequest(format!("{rule}."));
         let missing =
             |message: &str| Error::InvalidCredentials(vec![FieldError::new("credentials", message)]);
         let provider: Option<ProviderName> =
-            put.provider.map(|name| name.parse()).transpose().map_err(|e| malformed(format!("{e}")))?;
-        let label = match put.label {
+            self.provider.map(|name| name.parse()).transpose().map_err(|e| malformed(format!("{e}")))?;
+        let label = match self.label {
             None => LabelChange::Keep,
             Some(None) => LabelChange::Set(None),
             Some(Some(text)) => {
                 LabelChange::Set(Some(Label::try_from(text).map_err(|e| malformed(e.to_string()))?))
             }
         };
-        let credentials = match put.credentials {
+        let credentials = match self.credentials {
             Some(SentCredentials::Fields(fields)) => fields,
             Some(SentCredentials::NotAnObject) => return Err(missing("must be an object of text fields")),
             None => return Err(missing("is required")),
         };
-        Ok(Self { provider, credentials, label })
+        Ok(Wanted { provider, credentials, label, verify })
     }
 }
 
@@ -166,7 +164,6 @@ impl TryFrom<PutConnection> for Wanted {
 #[into_params(parameter_in = Query)]
 pub(in crate::http) struct PutQuery {
     /// Whether to try the key with the provider first, where it has a way to. True if left out.
-    #[expect(dead_code, reason = "no provider of the catalogue has a way to yet")]
     verify: Option<bool>,
 }
 
@@ -195,7 +192,8 @@ pub(in crate::http) struct ConnectionList {
     next_cursor: Option<String>,
 }
 
-/// Create or replace a connection. The same keys again make no new version.
+/// Create or replace a connection. The key is tried with its provider before anything is stored, where
+/// there is a way. The same keys again make no new version.
 #[utoipa::path(put, path = "/v1/orgs/{org}/connections/{connection}", tag = "connections", security(("token" = ["connections:write"])),
     params(("org" = String, Path), ("connection" = String, Path), PutQuery,
         ("If-Match" = Option<String>, Header, description = "Replace only this version: `\"<version>\"`."),
@@ -216,12 +214,13 @@ pub(in crate::http) async fn put_connection(
     Permitted(permit): Permitted<Write>,
     State(connections): State<Connections>,
     State(prefix): State<Prefix>,
-    _: Query<PutQuery>,
+    Query(query): Query<PutQuery>,
     headers: WriteHeaders,
     body: Json<PutConnection>,
 ) -> Result<Response, Problem> {
     let terms = headers.terms(&permit, &body.raw)?;
-    let answer = connections.put(permit, body.value.try_into()?, terms).await?;
+    let wanted = body.value.wanted(query.verify.unwrap_or(true))?;
+    let answer = connections.put(permit, wanted, terms).await?;
     Ok(changed(answer, &prefix))
 }
 

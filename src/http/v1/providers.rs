@@ -65,7 +65,7 @@ impl From<&Provider> for ProviderView {
             docs_url: provider.docs_url.clone(),
             fields: provider.fields.iter().map(FieldView::from).collect(),
             free_fields: provider.free_fields,
-            verifies: false,
+            verifies: provider.verification().is_some(),
             proxies: false,
         }
     }

@@ -1,0 +1,204 @@
+//! The way to the providers' APIs, and the guard before it.
+//!
+//! A name is resolved once, every address is checked, and the connection goes to one that was checked: a
+//! name that changes its answer in between gains nothing. No redirect is followed and no proxy of the
+//! environment is used.
+
+use std::{error::Error as _, io, net::IpAddr, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use reqwest::{
+    Client, Method as HttpMethod, Response, Url,
+    dns::{Addrs, Name, Resolve, Resolving},
+    header::{ACCEPT, HeaderMap, HeaderName, HeaderValue},
+    redirect::Policy,
+};
+use secrecy::ExposeSecret;
+use url::Host;
+use zeroize::Zeroizing;
+
+use crate::{
+    domain::{
+        address::is_public,
+        provider::{ApiAnswer, ApiRequest, Method},
+    },
+    port::providers::{NoAnswer, ProviderApis},
+};
+
+/// The largest body that is read, in bytes: a list of a hundred assistants has some hundred thousand.
+const LARGEST_BODY: usize = 1 << 20;
+
+/// HTTP clients of which each goes only to addresses that suit it.
+pub struct ProviderClient {
+    /// For https: to public addresses; to any, where private ones are allowed.
+    secure: Guarded,
+    /// For http, where private addresses are allowed: to these only, so that no key crosses a public
+    /// network in clear.
+    plain: Option<Guarded>,
+}
+
+struct Guarded {
+    client: Client,
+    allowed: Allowed,
+}
+
+/// Which addresses a client may go to.
+#[derive(Debug, Clone, Copy)]
+enum Allowed {
+    Public,
+    Private,
+    Any,
+}
+
+impl Allowed {
+    fn permits(self, address: IpAddr) -> bool {
+        match self {
+            Self::Public => is_public(address),
+            Self::Private => !is_public(address),
+            Self::Any => true,
+        }
+    }
+
+    /// What it says of an address that it does not permit.
+    fn refusal(self) -> NoAnswer {
+        match self {
+            Self::Public => NoAnswer::PrivateAddress,
+            Self::Private | Self::Any => NoAnswer::NotSecure,
+        }
+    }
+}
+
+impl ProviderClient {
+    /// Clients that wait so long for a whole answer.
+    ///
+    /// # Errors
+    /// If TLS can't be set up: the system's certificates can't be read, say.
+    pub fn new(timeout: Duration, allow_private: bool) -> Result<Self, reqwest::Error> {
+        let secure = if allow_private { Allowed::Any } else { Allowed::Public };
+        let plain = allow_private.then_some(Allowed::Private);
+        Ok(Self {
+            secure: Guarded::new(secure, timeout)?,
+            plain: plain.map(|allowed| Guarded::new(allowed, timeout)).transpose()?,
+        })
+    }
+
+    fn for_url(&self, url: &Url) -> Result<&Guarded, NoAnswer> {
+        let guarded = match url.scheme() {
+            "https" => &self.secure,
+            _ => self.plain.as_ref().ok_or_else(|| match literal(url) {
+                Some(address) if !is_public(address) => NoAnswer::PrivateAddress,
+                _ => NoAnswer::NotSecure,
+            })?,
+        };
+        // An address in the URL itself is not resolved, and so not checked on the way.
+        match literal(url) {
+            Some(address) if !guarded.allowed.permits(address) => Err(guarded.allowed.refusal()),
+            _ => Ok(guarded),
+        }
+    }
+}
+
+fn literal(url: &Url) -> Option<IpAddr> {
+    match url.host()? {
+        Host::Ipv4(address) => Some(address.into()),
+        Host::Ipv6(address) => Some(address.into()),
+        Host::Domain(_) => None,
+    }
+}
+
+impl Guarded {
+    fn new(allowed: Allowed, timeout: Duration) -> Result<Self, reqwest::Error> {
+        let client = Client::builder()
+            .dns_resolver(Arc::new(Resolver(allowed)))
+            .redirect(Policy::none())
+            .no_proxy()
+            .timeout(timeout)
+            .connect_timeout(timeout)
+            .pool_idle_timeout(Duration::from_secs(30))
+            .user_agent(concat!("keybroker/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        Ok(Self { client, allowed })
+    }
+}
+
+/// Resolves names, and refuses those of which any address is not allowed.
+struct Resolver(Allowed);
+
+/// An address that a client may not go to.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Refused(NoAnswer);
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let allowed = self.0;
+        Box::pin(async move {
+            let addresses: Vec<_> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            if addresses.is_empty() {
+                return Err(io::Error::from(io::ErrorKind::NotFound).into());
+            }
+            if !addresses.iter().all(|address| allowed.permits(address.ip())) {
+                return Err(Refused(allowed.refusal()).into());
+            }
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
+}
+
+#[async_trait]
+impl ProviderApis for ProviderClient {
+    #[expect(clippy::disallowed_methods, reason = "sent to the provider, whose key it is")]
+    async fn ask(&self, request: ApiRequest, wants_body: bool) -> Result<ApiAnswer, NoAnswer> {
+        let url = Url::parse(request.url.expose_secret()).map_err(|_| NoAnswer::Unsendable)?;
+        let guarded = self.for_url(&url)?;
+        let method = match request.method {
+            Method::Get => HttpMethod::GET,
+            Method::Post => HttpMethod::POST,
+        };
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        for (name, value) in &request.headers {
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| NoAnswer::Unsendable)?;
+            let mut value = HeaderValue::from_str(value.expose_secret()).map_err(|_| NoAnswer::Unsendable)?;
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        }
+        let sent = guarded.client.request(method, url).headers(headers).send().await;
+        let response = sent.map_err(|error| no_answer(&error))?;
+        let status = response.status().as_u16();
+        let text = |(name, value): (&HeaderName, &HeaderValue)| {
+            Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+        };
+        let headers = response.headers().iter().filter_map(text).collect();
+        let body = if wants_body { json(response).await } else { None };
+        Ok(ApiAnswer { status, headers, body })
+    }
+}
+
+/// The cause of a failure, without its text: that may hold the URL, and so a key.
+fn no_answer(error: &reqwest::Error) -> NoAnswer {
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if let Some(Refused(refusal)) = inner.downcast_ref() {
+            return *refusal;
+        }
+        cause = inner.source();
+    }
+    if error.is_timeout() { NoAnswer::TimedOut } else { NoAnswer::Unreachable }
+}
+
+/// The body, if it arrives in time, is not too large, and is JSON.
+async fn json(mut response: Response) -> Option<serde_json::Value> {
+    let announced = response.content_length().unwrap_or(0);
+    if usize::try_from(announced).ok()? > LARGEST_BODY {
+        return None;
+    }
+    let mut body = Zeroizing::new(Vec::new());
+    while let Some(chunk) = response.chunk().await.ok()? {
+        if body.len() + chunk.len() > LARGEST_BODY {
+            return None;
+        }
+        body.extend_from_slice(&chunk);
+    }
+    serde_json::from_slice(&body).ok()
+}

@@ -1,0 +1,99 @@
+//! What trying keys told, which are due, and who tries them.
+
+use jiff::Timestamp;
+use sqlx::{Row, any::AnyRow};
+
+use super::{Database, decoded, events, millis};
+use crate::{
+    domain::{
+        connection::Status,
+        event::Event,
+        id::{ConnectionName, OrgId},
+        secret::SecretName,
+    },
+    port::index::{Check, IndexError},
+};
+
+/// A write under way may be replacing the very keys that were tried, so nothing is kept beside one.
+const WORKS: &str = "UPDATE connections SET status = 'active', verified_at = $4, check_after = $5, \
+     updated_at = CASE WHEN status = 'active' THEN updated_at ELSE $4 END \
+     WHERE org = $1 AND name = $2 AND version = $3 AND status <> 'disconnected' AND NOT EXISTS \
+     (SELECT 1 FROM write_intents WHERE write_intents.org = $1 AND write_intents.connection = $2)";
+
+const REFUSED: &str = "UPDATE connections SET status = 'needs_reconnect', updated_at = $4, check_after = $5 \
+     WHERE org = $1 AND name = $2 AND version = $3 AND status = 'active' AND NOT EXISTS \
+     (SELECT 1 FROM write_intents WHERE write_intents.org = $1 AND write_intents.connection = $2)";
+
+const POSTPONE: &str =
+    "UPDATE connections SET check_after = $4 WHERE org = $1 AND name = $2 AND version = $3";
+
+const CLAIM: &str = "UPDATE connections SET check_after = $2 WHERE (org, name) IN \
+     (SELECT org, name FROM connections WHERE status <> 'disconnected' \
+     AND (check_after IS NULL OR check_after <= $1) ORDER BY check_after LIMIT $3) RETURNING org, name";
+
+const TAKE_LEASE: &str = "INSERT INTO leases (name, holder, lease_until) VALUES ($1, $2, $4) \
+     ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, lease_until = excluded.lease_until \
+     WHERE leases.holder = excluded.holder OR leases.lease_until <= $3";
+
+pub(super) async fn record(
+    db: &Database,
+    org: &OrgId,
+    name: &ConnectionName,
+    check: &Check,
+    event: Option<&Event>,
+) -> Result<bool, IndexError> {
+    let mut tx = db.begin().await?;
+    db.within(async {
+        let query = match check.status {
+            Some(Status::Active) => sqlx::query(WORKS),
+            Some(Status::NeedsReconnect) => sqlx::query(REFUSED),
+            // No try says that there are no keys.
+            Some(Status::Disconnected) | None => sqlx::query(POSTPONE),
+        };
+        let query = query.bind(org.as_str()).bind(name.as_str()).bind(check.version.as_str());
+        let query = match check.status {
+            Some(_) => query.bind(millis(check.at)).bind(millis(check.again_at)),
+            None => query.bind(millis(check.again_at)),
+        };
+        let kept = query.execute(&mut *tx).await?.rows_affected() == 1;
+        if kept && let Some(event) = event {
+            events::append(&mut tx, db.origin, event).await?;
+        }
+        tx.commit().await?;
+        Ok(kept)
+    })
+    .await
+}
+
+pub(super) async fn claim(
+    db: &Database,
+    now: Timestamp,
+    again_at: Timestamp,
+    limit: u16,
+) -> Result<Vec<SecretName>, sqlx::Error> {
+    let query = sqlx::query(CLAIM).bind(millis(now)).bind(millis(again_at)).bind(i64::from(limit));
+    let name = |row: &AnyRow| {
+        let org = decoded(row.try_get::<String, _>("org")?.parse())?;
+        Ok(SecretName::new(org, decoded(row.try_get::<String, _>("name")?.parse())?))
+    };
+    query.fetch_all(db.pool()).await?.iter().map(name).collect()
+}
+
+pub(super) async fn take_lease(
+    db: &Database,
+    name: &str,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<bool, sqlx::Error> {
+    let query = sqlx::query(TAKE_LEASE)
+        .bind(name.to_owned())
+        .bind(db.origin.to_string())
+        .bind(millis(now))
+        .bind(millis(until));
+    Ok(query.execute(db.pool()).await?.rows_affected() == 1)
+}
+
+pub(super) async fn end_lease(db: &Database, name: &str) -> Result<(), sqlx::Error> {
+    let query = sqlx::query("DELETE FROM leases WHERE name = $1 AND holder = $2");
+    query.bind(name.to_owned()).bind(db.origin.to_string()).execute(db.pool()).await.map(drop)
+}

@@ -1,0 +1,83 @@
+//! Re-verification by itself: a key that dies is noticed before its organization's users do.
+//!
+//! One replica at a time does it, by a lease in the database that another takes over when it dies.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{StreamExt, stream};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::{error::Error, verification::Verifier};
+use crate::{domain::clock::Clock, port::index::SystemIndex};
+
+/// How often it looks.
+const EVERY: Duration = Duration::from_secs(20);
+
+/// How many connections it looks into before it renews the lease.
+const BATCH: u16 = 16;
+
+/// How many at a time: a day has room for some hundred thousand.
+const AT_ONCE: usize = 4;
+
+/// How long the lease lasts: longer than a batch, each of whose tries has its time limit.
+const LEASE: Duration = Duration::from_mins(3);
+
+/// When a connection's turn comes again if its keys could not be tried.
+const AGAIN: Duration = Duration::from_hours(1);
+
+const NAME: &str = "verification";
+
+/// Tries keys that were not tried for a while.
+pub struct Scheduler {
+    system: Arc<dyn SystemIndex>,
+    verifier: Verifier,
+    clock: Arc<dyn Clock>,
+}
+
+impl Scheduler {
+    /// A scheduler for `verifier`.
+    #[must_use]
+    pub fn new(system: Arc<dyn SystemIndex>, verifier: Verifier, clock: Arc<dyn Clock>) -> Self {
+        Self { system, verifier, clock }
+    }
+
+    /// Runs until told to stop.
+    pub async fn run(self, stop: CancellationToken) {
+        while stop.run_until_cancelled(sleep(EVERY)).await.is_some() {
+            match stop.run_until_cancelled(self.run_once()).await {
+                Some(Err(error)) => tracing::warn!(%error, "keys can't be tried by themselves at present"),
+                Some(Ok(_)) => {}
+                None => break,
+            }
+        }
+        // Another replica need not wait for it to run out. If this fails, it does.
+        let _ = self.system.end_lease(NAME).await;
+    }
+
+    /// Tries all keys whose time has come, if this replica has the lease. Returns how many.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn run_once(&self) -> Result<usize, Error> {
+        let mut tried = 0;
+        loop {
+            let now = self.clock.now();
+            if !self.system.take_lease(NAME, now, now + LEASE).await? {
+                return Ok(tried);
+            }
+            let due = self.system.claim_checks(now, now + AGAIN, BATCH).await?;
+            if due.is_empty() {
+                return Ok(tried);
+            }
+            tried += due.len();
+            let checks = stream::iter(due).for_each_concurrent(AT_ONCE, async |name| {
+                let (org, connection) = (name.org().clone(), name.connection().clone());
+                if let Err(error) = self.verifier.check_due(name).await {
+                    tracing::warn!(%org, %connection, %error, "a key could not be tried");
+                }
+            });
+            checks.await;
+        }
+    }
+}
