@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 use super::{error::Error, verification::Verifier};
 use crate::{domain::clock::Clock, port::index::SystemIndex};
 
-/// How often it looks.
-const EVERY: Duration = Duration::from_secs(20);
+/// How often it looks, unless keys are to be tried more often.
+const EVERY: Duration = Duration::from_secs(10);
 
 /// How many connections it looks into before it renews the lease.
 const BATCH: u16 = 16;
@@ -44,7 +44,8 @@ impl Scheduler {
 
     /// Runs until told to stop.
     pub async fn run(self, stop: CancellationToken) {
-        while stop.run_until_cancelled(sleep(EVERY)).await.is_some() {
+        let pause = EVERY.min(self.verifier.every());
+        while stop.run_until_cancelled(sleep(pause)).await.is_some() {
             match stop.run_until_cancelled(self.run_once()).await {
                 Some(Err(error)) => tracing::warn!(%error, "keys can't be tried by themselves at present"),
                 Some(Ok(_)) => {}

@@ -150,6 +150,11 @@ impl Verifier {
         Ok(connection)
     }
 
+    /// How long after one try the next one comes by itself.
+    pub(super) fn every(&self) -> Duration {
+        self.0.parts.settings.every
+    }
+
     /// Tries the keys of a connection whose time has come.
     ///
     /// # Errors

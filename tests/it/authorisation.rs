@@ -60,6 +60,20 @@ fn operations() -> Vec<Operation> {
             none,
         ),
         row(
+            Method::POST,
+            "/v1/orgs/{org}/connections/{connection}/verify",
+            ScopeInOrg(Scope::ConnectionsWrite),
+            200,
+            none,
+        ),
+        row(
+            Method::POST,
+            "/v1/orgs/{org}/connections/{connection}/report",
+            ScopeInOrg(Scope::CredentialsRead),
+            202,
+            |call, _| call.json(&json!({"upstream_status": 401})),
+        ),
+        row(
             Method::GET,
             "/v1/orgs/{org}/connections/{connection}/credentials",
             ScopeInOrg(Scope::CredentialsRead),

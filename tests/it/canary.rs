@@ -4,7 +4,12 @@
 use rstest::rstest;
 use serde_json::json;
 
-use crate::support::{Db, Store, TestApp, app::vapi, aws::Fault};
+use crate::support::{
+    Db, Store, TestApp,
+    app::vapi,
+    aws::Fault,
+    provider::{Treatment, treat},
+};
 
 #[rstest]
 #[case(Db::Sqlite, Store::Moto)]
@@ -113,10 +118,34 @@ async fn everything_that_is_answered(app: &TestApp, canary: &str) -> Vec<String>
         assert!(reply.status.is_client_error(), "{}", reply.text);
         said.push(reply.text);
     }
+    said.extend(everything_about_trying(app, canary).await);
     let frozen = app.database().await.freeze().await;
     said.push(app.put_vapi(&format!("{canary}-3")).await.expect_problem(503, "store_unavailable").text);
     drop(frozen);
     app.settled().await;
+    said
+}
+
+/// Providers that refuse, break, redirect to a place named after the key, and repeat it in their answers.
+async fn everything_about_trying(app: &TestApp, canary: &str) -> Vec<String> {
+    let mut said = Vec::new();
+    let echo = format!("[{{\"orgId\":\"{canary}\"}}]");
+    for treatment in [
+        Treatment::Refuse,
+        Treatment::Status(503),
+        Treatment::Redirect(format!("http://127.0.0.1:1/{canary}")),
+        Treatment::Body(401, echo.clone()),
+        Treatment::Body(200, echo),
+    ] {
+        treat(canary, treatment);
+        said.push(app.put_vapi(canary).await.text);
+        said.push(app.post(&format!("{}/verify", app.path("vapi"))).send().await.expect(200).text);
+    }
+    let bot = json!({"provider": "telegram", "credentials": {"botToken": format!("12345678:{canary}")}});
+    treat(&format!("12345678:{canary}"), Treatment::Refuse);
+    said.push(app.put(&app.path("bot")).json(&bot).send().await.text);
+    let report = app.post(&format!("{}/report", app.path("vapi"))).json(&json!({"upstream_status": canary}));
+    said.push(report.send().await.expect_problem(400, "invalid_request").text);
     said
 }
 

@@ -17,3 +17,4 @@ mod main_job;
 mod outage;
 mod rest;
 mod tokens;
+mod verification;

@@ -4,6 +4,7 @@ pub(crate) mod app;
 pub(crate) mod aws;
 pub(crate) mod client;
 pub(crate) mod database;
+pub(crate) mod provider;
 pub(crate) mod services;
 
 pub(crate) use app::{Db, Store, TestApp};

@@ -73,6 +73,8 @@ async fn unknown_methods_are_told_which_there_are() {
         (connection.clone(), &["GET", "HEAD", "PUT", "DELETE"]),
         (format!("{connection}/rollback"), &["POST"]),
         (format!("{connection}/credentials"), &["GET", "HEAD"]),
+        (format!("{connection}/verify"), &["POST"]),
+        (format!("{connection}/report"), &["POST"]),
         (format!("/v1/orgs/{}/events", app.org), &["GET", "HEAD"]),
         ("/v1/tokens".to_owned(), &["GET", "HEAD", "POST"]),
         ("/v1/tokens/01920000-0000-7000-8000-000000000001".to_owned(), &["DELETE"]),

@@ -21,7 +21,7 @@ use super::{
     aws::Proxy,
     client::{Call, Reply},
     database::Database,
-    services,
+    provider, services,
 };
 
 /// Which database.
@@ -84,6 +84,11 @@ impl TestApp {
             ("KEYBROKER_LOG".to_owned(), "trace".to_owned()),
         ];
         let mut set = |name: &str, value: &str| environment.push((name.to_owned(), value.to_owned()));
+        let providers = folder.path().join("providers.toml");
+        std::fs::write(&providers, provider::file()).unwrap();
+        set("KEYBROKER_PROVIDERS_FILE", providers.to_str().unwrap());
+        set("KEYBROKER_ALLOW_PRIVATE_ADDRESSES", "true");
+        set("KEYBROKER_VERIFY_CONFIRM_AFTER", "100ms");
         let aws = match store {
             Store::Local => {
                 set("KEYBROKER_STORE", "local");
@@ -155,7 +160,8 @@ impl TestApp {
     /// Every file that it has written, but its log and its key.
     pub(crate) fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let files = std::fs::read_dir(self.folder.path()).unwrap().map(|entry| entry.unwrap().path());
-        let files = files.filter(|file| !file.ends_with("log") && !file.ends_with("master.key"));
+        let others = ["log", "master.key", "providers.toml"];
+        let files = files.filter(|file| !others.iter().any(|other| file.ends_with(other)));
         files.map(|file| (file.clone(), std::fs::read(file).unwrap())).collect()
     }
 
