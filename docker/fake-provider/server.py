@@ -1,4 +1,5 @@
-"""Answers as Vapi does when asked whether a key is right: GET /assistant?limit=1, Authorization: Bearer KEY.
+"""Answers as Vapi does when asked whether a key is right and what it opens: GET /assistant or /phone-number,
+Authorization: Bearer KEY.
 
 What happens is in the key:
 
@@ -27,7 +28,7 @@ class Provider(BaseHTTPRequestHandler):
         path = urlsplit(self.path).path
         if path == "/healthz":
             return self.answer(200, {"ok": True})
-        if path != "/assistant":
+        if path not in ("/assistant", "/phone-number"):
             return self.answer(404, {"message": f"Cannot GET {path}", "statusCode": 404})
         scheme, _, key = self.headers.get("Authorization", "").partition(" ")
         self.judge(key if scheme.lower() == "bearer" else "")

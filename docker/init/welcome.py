@@ -14,11 +14,15 @@ Token, with every scope for every organization:
 
   export KEYBROKER_TOKEN={Path("/token/token").read_text().strip()}
 
-Store a Vapi key of the organization acme, and read it back:
+Store a Vapi key of the organization acme, and read it back. The fake provider takes keys that start with sk-good:
 
-  curl -X PUT {CONNECTION} -H "Authorization: Bearer $KEYBROKER_TOKEN" -H 'Content-Type: application/json' -d '{{"credentials":{{"publicApiKey":"pk-demo","privateApiKey":"sk-demo-0123456789"}}}}'
+  curl -X PUT {CONNECTION} -H "Authorization: Bearer $KEYBROKER_TOKEN" -H 'Content-Type: application/json' -d '{{"credentials":{{"publicApiKey":"pk-demo","privateApiKey":"sk-good-0123456789"}}}}'
 
   curl {CONNECTION}/credentials -H "Authorization: Bearer $KEYBROKER_TOKEN"
+
+Try it with the provider:
+
+  curl -X POST {CONNECTION}/verify -H "Authorization: Bearer $KEYBROKER_TOKEN"
 
 API documentation: {BASE}/docs
 Metrics: {os.environ["PUBLISHED_METRICS_URL"]}/metrics
