@@ -7,7 +7,10 @@ use std::{path::Path, sync::Arc};
 
 use jiff::Timestamp;
 
-use super::open::{connect_aws, open_local};
+use super::{
+    StartError,
+    open::{connect_aws, open_catalogue, open_local},
+};
 use crate::{
     adapter::{
         local::Keyring,
@@ -50,6 +53,7 @@ pub async fn examine(flags: &ServeFlags) -> Vec<Finding> {
                 .bad("check KEYBROKER_DATABASE_URL, and that the database runs and lets this user in"),
         ),
     }
+    findings.extend(settings.providers.file.as_deref().map(providers));
     let version = Version::generate(&*clock, &SystemRandom);
     match &settings.store {
         StoreSettings::Aws { kms_key_id, writes_per_second } => {
@@ -94,6 +98,16 @@ fn database(inspection: &Inspection, now: Timestamp) -> Vec<Finding> {
         findings.push(if seconds <= MOST_SKEW_SECONDS { finding } else { finding.warning(remedy) });
     }
     findings
+}
+
+fn providers(file: &Path) -> Finding {
+    let finding = |found: String| Finding::good("providers", "to read KEYBROKER_PROVIDERS_FILE", found);
+    match open_catalogue(Some(file)) {
+        Ok(catalogue) => finding(format!("with it there are {} providers", catalogue.iter().count())),
+        Err(StartError::Config(error) | StartError::Failed(error)) => {
+            finding(error).bad("correct the line that is named; docs/providers.md tells every key")
+        }
+    }
 }
 
 fn master_key(file: &Path) -> Finding {

@@ -9,7 +9,7 @@ use crate::{app::App, config::ServeFlags, telemetry};
 #[derive(Debug, Args)]
 pub(super) struct Serve {
     #[command(flatten)]
-    flags: ServeFlags,
+    flags: Box<ServeFlags>,
 }
 
 impl Serve {

@@ -13,6 +13,7 @@ pub fn is_public(address: IpAddr) -> bool {
     }
 }
 
+#[expect(clippy::unnested_or_patterns, reason = "a line a range")]
 fn is_public_v4(address: Ipv4Addr) -> bool {
     match address.octets() {
         // This network, private use, loopback.
@@ -36,7 +37,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
     }
 }
 
-/// Only global unicast (2000::/3) is public, and that not where it embeds an IPv4 address (6to4, Teredo) or
+/// Only global unicast (`2000::/3`) is public, and that not where it embeds an IPv4 address (6to4, Teredo) or
 /// is for documentation. IPv4-mapped and -compatible addresses, NAT64, unique-local, link-local and
 /// multicast ones are all outside of it.
 fn is_public_v6(address: Ipv6Addr) -> bool {

@@ -142,7 +142,14 @@ async fn the_local_store_is_tried_too() {
     let app = TestApp::new(Db::Postgres, Store::Local).await;
     let (code, findings) = examine(app.command(&["doctor", "--json"]));
     assert_eq!(code, 0, "{findings:?}");
-    let expected = ["settings: good", "database: good", "clock: good", "master key: good", "store: good"];
+    let expected = [
+        "settings: good",
+        "database: good",
+        "clock: good",
+        "providers: good",
+        "master key: good",
+        "store: good",
+    ];
     assert_eq!(verdicts(&findings), expected);
 
     app.put_vapi("sk-0123456789abcdef").await.expect(201);

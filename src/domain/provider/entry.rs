@@ -35,7 +35,7 @@ pub(super) struct Entry {
 #[derive(Debug, Clone)]
 enum Verify {
     Off,
-    On(VerifyTable),
+    On(Box<VerifyTable>),
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -66,7 +66,8 @@ impl<'de> Deserialize<'de> for Verify {
             }
 
             fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<Verify, M::Error> {
-                VerifyTable::deserialize(MapAccessDeserializer::new(map)).map(Verify::On)
+                VerifyTable::deserialize(MapAccessDeserializer::new(map))
+                    .map(|table| Verify::On(Box::new(table)))
             }
         }
 
@@ -89,7 +90,9 @@ impl Entry {
             headers,
             opens: self.opens.or(base.opens),
             verify: match (self.verify, base.verify) {
-                (Some(Verify::On(own)), Some(Verify::On(base))) => Some(Verify::On(own.over(base))),
+                (Some(Verify::On(own)), Some(Verify::On(base))) => {
+                    Some(Verify::On(Box::new(own.over(*base))))
+                }
                 (own, base) => own.or(base),
             },
             free_fields: self.free_fields.or(base.free_fields),
