@@ -16,4 +16,5 @@ pub mod policy;
 pub mod precondition;
 pub mod provider;
 pub mod secret;
+pub mod strict;
 pub mod token;

@@ -1,9 +1,8 @@
 //! Bodies: JSON, strictly read.
 //!
-//! Duplicate keys are refused at every level, since two readers of such a body can see two different
-//! things. No message repeats what was sent: it may hold a key.
+//! No message repeats what was sent: it may hold a key.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use axum::{
     body::Body,
@@ -11,17 +10,15 @@ use axum::{
     http::{HeaderMap, header},
 };
 use futures_util::{Stream, StreamExt};
-use serde::{
-    Deserialize, Deserializer,
-    de::{DeserializeOwned, DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
-};
+use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use super::{error::Problem, state::AppState};
-use crate::domain::{provider::SentField, secret::LONGEST_VALUE};
-
-/// The deepest nesting that any body needs is two; more than this is refused unread.
-const DEEPEST: u8 = 8;
+pub(super) use crate::domain::strict::SentCredentials;
+use crate::domain::{
+    secret::LONGEST_VALUE,
+    strict::{DEEPEST, NotStrict, check_object},
+};
 
 /// How long a body may take to arrive.
 const ARRIVAL: Duration = Duration::from_secs(10);
@@ -85,179 +82,17 @@ async fn collect(body: Body) -> Result<Zeroizing<Vec<u8>>, Problem> {
 }
 
 fn parse<T: Shape>(raw: &[u8]) -> Result<T, Problem> {
-    // serde would take a list for an object too, its entries in the order of the type's fields.
-    if !raw.trim_ascii_start().starts_with(b"{") {
-        return Err(Problem::invalid_request(format!("The body must be {}.", T::SHAPE)));
-    }
-    let mut check = serde_json::Deserializer::from_slice(raw);
-    let checked = Strict { depth: 0 }.deserialize(&mut check).and_then(|()| check.end());
-    checked.map_err(|e| {
-        let place = format!("line {}, column {}", e.line(), e.column());
-        Problem::invalid_request(format!(
-            "The body is not JSON without duplicate keys and nested at most {DEEPEST} deep: see {place}."
-        ))
+    check_object(raw).map_err(|e| match e {
+        NotStrict::NotAnObject => Problem::invalid_request(format!("The body must be {}.", T::SHAPE)),
+        NotStrict::Malformed { line, column } => {
+            let place = format!("line {line}, column {column}");
+            Problem::invalid_request(format!(
+                "The body is not JSON without duplicate keys and nested at most {DEEPEST} deep: see {place}."
+            ))
+        }
     })?;
     serde_json::from_slice(raw).map_err(|e| {
         let place = format!("line {}, column {}", e.line(), e.column());
         Problem::invalid_request(format!("The body must be {}: see {place}.", T::SHAPE))
     })
-}
-
-/// Walks over any JSON and refuses duplicate keys and deep nesting.
-#[derive(Clone, Copy)]
-struct Strict {
-    depth: u8,
-}
-
-impl Strict {
-    fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
-        if self.depth < DEEPEST {
-            Ok(Self { depth: self.depth + 1 })
-        } else {
-            Err(E::custom("nested too deep"))
-        }
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Strict {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-macro_rules! accept {
-    ($($visit:ident: $type:ty),+) => {
-        $(fn $visit<E: serde::de::Error>(self, _: $type) -> Result<(), E> { Ok(()) })+
-    };
-}
-
-impl<'de> Visitor<'de> for Strict {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    accept!(visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64, visit_str: &str);
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        let inner = self.deeper()?;
-        while seq.next_element_seed(inner)?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let inner = self.deeper()?;
-        let mut seen = std::collections::HashSet::new();
-        while let Some(key) = map.next_key::<String>()? {
-            if !seen.insert(key) {
-                return Err(A::Error::custom("a key stands twice"));
-            }
-            map.next_value_seed(inner)?;
-        }
-        Ok(())
-    }
-}
-
-/// The `credentials` of a request: whatever stands there, so that each field's fault can be named.
-pub(super) enum SentCredentials {
-    /// An object's fields.
-    Fields(Vec<(String, SentField)>),
-    /// Something else.
-    NotAnObject,
-}
-
-impl<'de> Deserialize<'de> for SentCredentials {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(SentVisitor)
-    }
-}
-
-struct SentVisitor;
-
-macro_rules! not_an_object {
-    ($($visit:ident: $type:ty),+) => {
-        $(fn $visit<E: serde::de::Error>(self, _: $type) -> Result<SentCredentials, E> {
-            Ok(SentCredentials::NotAnObject)
-        })+
-    };
-}
-
-impl<'de> Visitor<'de> for SentVisitor {
-    type Value = SentCredentials;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object of text fields")
-    }
-
-    not_an_object!(visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64, visit_str: &str);
-
-    fn visit_unit<E>(self) -> Result<SentCredentials, E> {
-        Ok(SentCredentials::NotAnObject)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<SentCredentials, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(SentCredentials::NotAnObject)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<SentCredentials, A::Error> {
-        let mut fields = Vec::new();
-        while let Some((name, Sent(value))) = map.next_entry::<String, Sent>()? {
-            fields.push((name, value));
-        }
-        Ok(SentCredentials::Fields(fields))
-    }
-}
-
-struct Sent(SentField);
-
-impl<'de> Deserialize<'de> for Sent {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
-
-        macro_rules! not_text {
-            ($($visit:ident: $type:ty),+) => {
-                $(fn $visit<E: serde::de::Error>(self, _: $type) -> Result<Sent, E> {
-                    Ok(Sent(SentField::NotText))
-                })+
-            };
-        }
-
-        impl<'de> Visitor<'de> for Any {
-            type Value = Sent;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("text")
-            }
-
-            not_text!(visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64);
-
-            fn visit_unit<E>(self) -> Result<Sent, E> {
-                Ok(Sent(SentField::NotText))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Sent, E> {
-                Ok(Sent(SentField::Text(text.into())))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Sent, A::Error> {
-                while seq.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Sent(SentField::NotText))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Sent, A::Error> {
-                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Sent(SentField::NotText))
-            }
-        }
-
-        deserializer.deserialize_any(Any)
-    }
 }
