@@ -88,12 +88,7 @@ impl Connections {
             return Ok(answer);
         }
         let provider = self.provider(permit.on(), wanted.provider).await?;
-        let unknown = || {
-            // The name is not repeated: a key may stand there by mistake.
-            let message = "is not in the catalogue; GET /v1/providers lists those that are";
-            Error::InvalidCredentials(vec![FieldError::new("provider", message)])
-        };
-        let entry = self.writer.catalogue.get(&provider).ok_or_else(unknown)?;
+        let entry = self.writer.catalogue.get(&provider).ok_or_else(Error::unknown_provider)?;
         let credentials = entry.check(wanted.credentials).map_err(Error::InvalidCredentials)?;
         let verified_at = if wanted.verify && entry.verification().is_some() {
             self.not_in_vain(permit.on(), &provider, &terms).await?;
@@ -141,6 +136,22 @@ impl Connections {
         }
     }
 
+    /// Registers what another program wrote into the store at the connection's name, as it is there.
+    /// Adopting the same version again changes nothing but the label.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if nothing is there; else as [`Connections::put`].
+    pub async fn adopt(
+        &self,
+        permit: Permit<Write>,
+        provider: ProviderName,
+        label: LabelChange,
+        terms: Terms,
+    ) -> Result<Answer, Error> {
+        let writer = Arc::clone(&self.writer);
+        self.to_its_end(async move { writer.adopt(&permit, provider, label, &terms).await }).await
+    }
+
     /// Makes the previous keys current again, as a new version.
     ///
     /// # Errors
@@ -166,7 +177,13 @@ impl Connections {
         terms: Terms,
     ) -> Result<Answer, Error> {
         let writer = Arc::clone(&self.writer);
-        let write = async move { writer.carry_out(&permit, plan, work, &terms).await };
+        self.to_its_end(async move { writer.carry_out(&permit, plan, work, &terms).await }).await
+    }
+
+    async fn to_its_end(
+        &self,
+        write: impl Future<Output = Result<Answer, Error>> + Send + 'static,
+    ) -> Result<Answer, Error> {
         // Why it ended is not repeated: a panic's text may hold what a caller sent.
         self.under_way.spawn(write).await.map_err(|_| Error::Internal("a write panicked".into()))?
     }

@@ -95,6 +95,12 @@ impl Error {
         Self::Unavailable { reason: reason.into(), retry_after: TRY_AGAIN, store: true }
     }
 
+    /// The catalogue has no such provider. Its name is not repeated: a key may stand there by mistake.
+    pub(super) fn unknown_provider() -> Self {
+        let message = "is not in the catalogue; GET /v1/providers lists those that are";
+        Self::InvalidCredentials(vec![FieldError::new("provider", message)])
+    }
+
     /// Whether the store is failing, so that a stale value may stand in.
     pub(super) fn is_outage(&self) -> bool {
         matches!(self, Self::Unavailable { store: true, .. })

@@ -12,9 +12,14 @@
 //! done (a disconnect's second erasure before it); it is not, then the write never happened and the
 //! intent is dropped.
 //!
+//! An adoption takes over what another program wrote into the store: its second step only reads, and its third
+//! takes over the version that it read. Nothing has the intent's own version, so one that was left is dropped.
+//!
 //! A lease outlasts the time limit of its writer, so nobody settles what a living writer may still do.
 
+mod adopt;
 mod outcome;
+mod settle;
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,7 +34,7 @@ use super::{
 };
 use crate::{
     domain::{
-        access::{Permit, SystemTask, Write},
+        access::{Permit, Write},
         clock::{Clock, Random},
         connection::Connection,
         event::RequestId,
@@ -139,11 +144,18 @@ impl Writer {
         terms: &Terms,
     ) -> Result<Answer, Error> {
         let (intent, deadline) = self.begin(permit, plan, terms).await?;
+        let result = self.attempt(permit, &intent, work, terms, deadline).await;
+        self.conclude(&intent, result).await
+    }
+
+    /// Drops the intent of a write that came to nothing, and leaves one to the reconciler of which
+    /// nobody knows.
+    async fn conclude(&self, intent: &Intent, result: Result<Answer, Failure>) -> Result<Answer, Error> {
         let org = &intent.org;
-        match self.attempt(permit, &intent, work, terms, deadline).await {
+        match result {
             Ok(answer) => Ok(answer),
             Err(Failure::Clean(error)) => {
-                if let Err(e) = self.index.drop_write(org, &intent).await {
+                if let Err(e) = self.index.drop_write(org, intent).await {
                     self.left_open.notify_one();
                     tracing::warn!(%org, connection = %intent.connection, error = %e, "an intent is left to the reconciler");
                 }
@@ -153,7 +165,7 @@ impl Writer {
                 tracing::warn!(%org, connection = %intent.connection, version = %intent.version, %error,
                     "a write's outcome is unknown; the reconciler will find out");
                 // If this fails too, the lease says the same a little later.
-                let _ = self.index.doubt_write(org, &intent).await;
+                let _ = self.index.doubt_write(org, intent).await;
                 self.left_open.notify_one();
                 Err(error)
             }
@@ -349,6 +361,10 @@ impl Writer {
         unchanged: bool,
     ) -> Result<Answer, Failure> {
         let answer = self.answer(intent, before, credentials, unchanged);
+        self.record(intent, answer).await
+    }
+
+    async fn record(&self, intent: &Intent, answer: Answer) -> Result<Answer, Failure> {
         let event = self.event(intent, &answer);
         let completed = self.index.complete_write(&intent.org, intent, &answer, &event).await;
         self.cache.forget(&answer.connection.secret_name());
@@ -360,36 +376,6 @@ impl Writer {
             }
             Ok(false) => Err(Failure::Clean(Error::unavailable("another process settled this write"))),
             Err(error) => Err(Failure::Unknown(error.into())),
-        }
-    }
-
-    /// Finds out what became of a write whose writer is gone, and finishes or drops it.
-    ///
-    /// # Errors
-    /// If the store or the database can't say: the intent stays for the next try.
-    pub(super) async fn settle(&self, intent: &Intent) -> Result<(), Error> {
-        let now = self.clock.now();
-        if !self.index.take_over_write(&intent.org, intent, now, now + self.lease()).await? {
-            return Ok(());
-        }
-        let name = SecretName::new(intent.org.clone(), intent.connection.clone());
-        let permit = SystemTask::Reconciler.permit(name);
-        // By its id and not by what is current: AWS may not show a new version as current at once, and
-        // another program may have written after it.
-        let made = self.store.get(&permit, Which::Version(&intent.version)).await?;
-        let Some(made) = made else {
-            tracing::info!(org = %intent.org, connection = %intent.connection, version = %intent.version,
-                "dropped a write that never reached the store");
-            return Ok(self.index.drop_write(&intent.org, intent).await?);
-        };
-        if let Plan::Disconnect { erase } = &intent.plan {
-            self.store.put(&permit, erase, &Credentials::none(), Expect::Existing).await?;
-        }
-        let before = self.index.find_connection(&intent.org, &intent.connection).await?;
-        let credentials = made.credentials()?;
-        match self.complete(intent, before, &credentials, false).await {
-            Ok(_) => Ok(()),
-            Err(Failure::Clean(error) | Failure::Unknown(error)) => Err(error),
         }
     }
 }

@@ -10,7 +10,7 @@ use serde::{
     de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
-use super::provider::SentField;
+use super::{provider::SentField, secret::Credentials};
 
 /// The deepest nesting that is read; nothing sent needs more than two.
 pub const DEEPEST: u8 = 8;
@@ -117,6 +117,12 @@ impl<'de> Deserialize<'de> for SentCredentials {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(SentVisitor)
     }
+}
+
+/// The fields of credentials as if they had been sent, to be checked by a provider.
+#[must_use]
+pub fn fields_of(credentials: &Credentials) -> Vec<(String, SentField)> {
+    credentials.iter().map(|(name, value)| (name.to_owned(), SentField::Text(value.clone()))).collect()
 }
 
 struct SentVisitor;

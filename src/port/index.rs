@@ -68,6 +68,13 @@ pub enum Plan {
         #[serde(default)]
         verified_at: Option<Timestamp>,
     },
+    /// The keys that another program wrote into the store, as they are there.
+    Adopt {
+        /// Of which provider.
+        provider: ProviderName,
+        /// With which label.
+        label: LabelChange,
+    },
     /// The previous keys again.
     RollBack,
     /// No keys.

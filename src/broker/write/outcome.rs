@@ -24,12 +24,15 @@ impl Writer {
     ) -> Answer {
         let now = self.clock.now();
         let label = |old: Option<_>| match &intent.plan {
-            Plan::Put { label: LabelChange::Set(new), .. } => new.clone(),
-            Plan::Put { label: LabelChange::Keep, .. } | Plan::RollBack | Plan::Disconnect { .. } => old,
+            Plan::Put { label, .. } | Plan::Adopt { label, .. } => match label {
+                LabelChange::Set(new) => new.clone(),
+                LabelChange::Keep => old,
+            },
+            Plan::RollBack | Plan::Disconnect { .. } => old,
         };
         let verified_at = match &intent.plan {
             Plan::Put { verified_at, .. } => *verified_at,
-            Plan::RollBack | Plan::Disconnect { .. } => None,
+            Plan::Adopt { .. } | Plan::RollBack | Plan::Disconnect { .. } => None,
         };
         let check_after = Some(next_try(now, self.check_every, &*self.random));
         if unchanged && let Some(before) = before {
@@ -37,8 +40,8 @@ impl Writer {
             let relabelled = new_label != before.label;
             let outcome = match intent.plan {
                 Plan::Disconnect { .. } => Outcome::Disconnected,
-                Plan::Put { .. } | Plan::RollBack if relabelled => Outcome::Updated,
-                Plan::Put { .. } | Plan::RollBack => Outcome::Unchanged,
+                _ if relabelled => Outcome::Updated,
+                Plan::Put { .. } | Plan::Adopt { .. } | Plan::RollBack => Outcome::Unchanged,
             };
             let status = if verified_at.is_some() { Status::Active } else { before.status };
             let updated_at = if relabelled || status != before.status { now } else { before.updated_at };
@@ -54,19 +57,23 @@ impl Writer {
             return Answer { outcome, connection };
         }
         let (outcome, version, status) = match &intent.plan {
-            Plan::Put { .. } if before.is_none() => (Outcome::Created, &intent.version, Status::Active),
-            Plan::Put { .. } => (Outcome::Updated, &intent.version, Status::Active),
+            Plan::Put { .. } | Plan::Adopt { .. } => {
+                let outcome = if before.is_none() { Outcome::Created } else { Outcome::Updated };
+                (outcome, &intent.version, Status::Active)
+            }
             Plan::RollBack => (Outcome::RolledBack, &intent.version, Status::Active),
             Plan::Disconnect { erase } => (Outcome::Disconnected, erase, Status::Disconnected),
         };
         let provider = match (&intent.plan, &before) {
-            (Plan::Put { provider, .. }, _) => provider.clone(),
+            (Plan::Put { provider, .. } | Plan::Adopt { provider, .. }, _) => provider.clone(),
             (_, Some(before)) => before.provider.clone(),
-            (_, None) => unreachable!("only a put begins without a connection"),
+            (_, None) => unreachable!("only a put and an adoption begin without a connection"),
         };
         let previous = before
             .as_ref()
-            .filter(|before| status == Status::Active && !before.is_disconnected())
+            // What the store had before an adoption is not known.
+            .filter(|_| status == Status::Active && !matches!(intent.plan, Plan::Adopt { .. }))
+            .filter(|before| !before.is_disconnected())
             .map(|before| before.version.clone());
         let connection = Connection {
             org: intent.org.clone(),
