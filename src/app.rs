@@ -1,6 +1,7 @@
 //! The composition root: builds everything from settings, runs it, and stops it in order.
 
 pub mod doctor;
+pub mod import;
 mod open;
 mod server;
 

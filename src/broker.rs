@@ -11,6 +11,7 @@ pub mod credentials;
 pub mod error;
 pub mod events;
 pub mod health;
+pub mod import;
 pub mod reconcile;
 pub mod schedule;
 pub mod tokens;

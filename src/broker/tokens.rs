@@ -306,6 +306,16 @@ impl Tokens {
 /// The person at the command line: whoever reaches the database reaches everything.
 #[must_use]
 pub fn operator() -> Caller {
-    let actor = Actor { r#type: ActorType::Operator, id: "cli".into(), name: None };
+    at_the_command_line("cli")
+}
+
+/// The same person, importing.
+#[must_use]
+pub fn importing_operator() -> Caller {
+    at_the_command_line("import")
+}
+
+fn at_the_command_line(id: &str) -> Caller {
+    let actor = Actor { r#type: ActorType::Operator, id: id.into(), name: None };
     Caller::new(actor, Reach::everything())
 }
