@@ -7,6 +7,7 @@ mod dev;
 mod doctor;
 mod healthcheck;
 mod iam;
+mod import;
 mod migrate;
 mod openapi;
 mod serve;
@@ -36,6 +37,7 @@ enum Command {
     #[command(subcommand)]
     Iam(iam::Iam),
     Doctor(doctor::Doctor),
+    Import(import::Import),
     Openapi(openapi::OpenApi),
     Healthcheck(healthcheck::Healthcheck),
 }
@@ -100,6 +102,7 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Migrate(command) => command.run().await,
             Command::Token(command) => command.run().await,
             Command::Doctor(command) => command.run().await,
+            Command::Import(command) => command.run().await,
             Command::Healthcheck(command) => command.run().await,
             Command::Openapi(command) => command.run(),
             Command::Iam(command) => command.run(),

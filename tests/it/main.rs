@@ -12,6 +12,7 @@ mod concurrency;
 mod crash;
 mod doctor;
 mod iam;
+mod import;
 mod layers;
 mod main_job;
 mod outage;

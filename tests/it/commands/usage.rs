@@ -161,6 +161,7 @@ fn wrong_usage_is_told_apart_from_failure() {
         ([policy("123456789012", "eu-west-1"), vec!["--prefix", "a//b"]].concat(), "--prefix"),
         ([policy("123456789012", "eu-west-1"), vec!["--partition", "x y"]].concat(), "--partition"),
         (vec!["healthcheck", "--listen", "x"], "--listen"),
+        (vec!["import"], "FILE.jsonl"),
         (vec!["dev", "--port", "70000"], "--port"),
     ] {
         failed(&run(&arguments, &[]), 2, &[says]);
@@ -185,6 +186,7 @@ fn help_lists_every_setting() {
     ];
     for (arguments, settings) in [
         (&["serve"][..], &settings[..]),
+        (&["import"], &settings[..]),
         (&["dev"], &["LOG", "LOG_FORMAT"]),
         (&["migrate"], &["DATABASE_URL"]),
         (&["token", "create"], &["DATABASE_URL"]),
