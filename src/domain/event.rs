@@ -77,6 +77,24 @@ event_types! {
     ConnectionRolledBack = "connection.rolled_back",
     /// Its keys were erased.
     ConnectionDisconnected = "connection.disconnected",
+    /// Its keys were tried.
+    ConnectionVerified = "connection.verified",
+    /// Its provider no longer takes its keys.
+    ConnectionNeedsReconnect = "connection.needs_reconnect",
+    /// Its keys were given out. One line counts what one token read within a minute.
+    CredentialsRead = "credentials.read",
+    /// A link to the portal was made.
+    SessionCreated = "session.created",
+    /// It was opened.
+    SessionOpened = "session.opened",
+    /// An organization's keys are read from its own vault.
+    VaultEnabled = "vault.enabled",
+    /// They are no longer.
+    VaultDisabled = "vault.disabled",
+    /// The vault was tried.
+    VaultTested = "vault.tested",
+    /// A token for the vault was made.
+    VaultTokenCreated = "vault.token_created",
     /// A token was made.
     TokenCreated = "token.created",
     /// A token was revoked.
