@@ -24,6 +24,7 @@ use crate::{
         events::Events,
         health::Health,
         reconcile::Reconciler,
+        seal::Sealer,
         tokens::{TokenSettings, Tokens},
         write::{WriteLimits, Writer},
     },
@@ -33,7 +34,7 @@ use crate::{
         provider::Catalogue,
     },
     http::{router::router, state::AppState},
-    port::index::SystemIndex,
+    port::{audit::AuditIndex, index::SystemIndex},
     telemetry,
 };
 
@@ -85,6 +86,7 @@ impl App {
 
         let index = Arc::new(database.clone());
         let system: Arc<dyn SystemIndex> = index.clone();
+        let audit: Arc<dyn AuditIndex> = index.clone();
         let cache = CredentialCache::new(
             CacheSettings {
                 ttl: settings.cache_ttl,
@@ -129,6 +131,7 @@ impl App {
         let admin = admin_router(metrics.clone());
 
         let (stop, servers, tasks) = (CancellationToken::new(), TaskTracker::new(), TaskTracker::new());
+        tasks.spawn(Sealer::new(Arc::clone(&audit), Arc::clone(&clock)).run(stop.clone()));
         let api = router(state, clock, random);
         servers.spawn(server::serve(listener, api, stop.clone(), settings.shutdown_grace));
         servers.spawn(server::serve(admin_listener, admin, stop.clone(), settings.shutdown_grace));

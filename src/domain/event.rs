@@ -1,12 +1,16 @@
 //! The audit log's lines. The same log drives cache invalidation on the other replicas.
 //!
-//! To add a type: a variant in [`EventType`] and its name in [`EventType::as_str`].
+//! To add a type: a line in [`EventType`], with its name.
+
+pub mod chain;
+mod record;
 
 use std::{str::FromStr, sync::Arc};
 
 use jiff::Timestamp;
 use uuid::Uuid;
 
+pub use self::record::{EventFilter, Listed, Record, RecordedActor, whole_millis};
 use super::{
     access::Actor,
     id::{ConnectionName, OrgId},
