@@ -23,6 +23,7 @@ use crate::{
         credentials::CredentialReader,
         events::Events,
         health::Health,
+        reads::{ReadLog, ReadRecorder},
         reconcile::Reconciler,
         seal::Sealer,
         tokens::{TokenSettings, Tokens},
@@ -60,6 +61,8 @@ pub struct App {
     tokens: Tokens,
     database: Database,
     stop: CancellationToken,
+    /// When nobody reads keys any more.
+    last_read: CancellationToken,
     /// The servers. They end first, when no request is under way any more.
     servers: TaskTracker,
     /// Writes under way, which outlive their requests.
@@ -87,6 +90,7 @@ impl App {
         let index = Arc::new(database.clone());
         let system: Arc<dyn SystemIndex> = index.clone();
         let audit: Arc<dyn AuditIndex> = index.clone();
+        let reads = ReadLog::new(Arc::clone(&clock), Arc::clone(&random));
         let cache = CredentialCache::new(
             CacheSettings {
                 ttl: settings.cache_ttl,
@@ -118,7 +122,13 @@ impl App {
         let under_way = TaskTracker::new();
         let state = AppState {
             connections: Connections::new(Arc::clone(&writer), under_way.clone()),
-            credentials: CredentialReader::new(index.clone(), Arc::clone(&store), cache, Arc::clone(&clock)),
+            credentials: CredentialReader::new(
+                index.clone(),
+                Arc::clone(&store),
+                cache,
+                reads.clone(),
+                Arc::clone(&clock),
+            ),
             tokens: tokens.clone(),
             events: Events::new(index),
             health: Health::new(Arc::clone(&system), store, Arc::clone(&clock)),
@@ -131,6 +141,8 @@ impl App {
         let admin = admin_router(metrics.clone());
 
         let (stop, servers, tasks) = (CancellationToken::new(), TaskTracker::new(), TaskTracker::new());
+        let last_read = CancellationToken::new();
+        tasks.spawn(ReadRecorder::new(reads, Arc::clone(&audit)).run(last_read.clone()));
         tasks.spawn(Sealer::new(Arc::clone(&audit), Arc::clone(&clock)).run(stop.clone()));
         let api = router(state, clock, random);
         servers.spawn(server::serve(listener, api, stop.clone(), settings.shutdown_grace));
@@ -145,6 +157,7 @@ impl App {
             tokens,
             database,
             stop,
+            last_read,
             servers,
             under_way,
             tasks,
@@ -172,19 +185,25 @@ impl App {
     }
 
     /// Stops taking requests, finishes those under way and the writes that outlive them, then the
-    /// background tasks, and closes the database. Waits no longer than the grace time for all of it.
+    /// background tasks, the log of reads among them, and closes the database. Waits no longer than the
+    /// grace time for all of it, but a second more for the log.
     pub async fn stop(self) {
         tracing::info!("stopping");
         self.stop.cancel();
         let latest = Instant::now() + self.grace;
-        for tracker in [&self.servers, &self.under_way, &self.tasks] {
-            tracker.close();
-            if timeout_at(latest, tracker.wait()).await.is_err() {
-                tracing::warn!("something took longer than the grace time and was cut off");
-            }
-        }
+        finish(&self.servers, latest).await;
+        finish(&self.under_way, latest).await;
+        self.last_read.cancel();
+        finish(&self.tasks, latest.max(Instant::now() + Duration::from_secs(1))).await;
         self.database.close().await;
         tracing::info!("stopped");
+    }
+}
+
+async fn finish(tracker: &TaskTracker, latest: Instant) {
+    tracker.close();
+    if timeout_at(latest, tracker.wait()).await.is_err() {
+        tracing::warn!("something took longer than the grace time and was cut off");
     }
 }
 
