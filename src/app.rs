@@ -39,7 +39,7 @@ use crate::{
     telemetry,
 };
 
-pub use self::open::{generate_master_key, migrate, open_tokens};
+pub use self::open::{generate_master_key, migrate, open_tokens, open_verifier};
 use self::open::{open_database, open_store};
 pub use crate::http::router::openapi;
 

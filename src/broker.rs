@@ -2,8 +2,8 @@
 //!
 //! [`credentials`] is the hot path, [`connections`] the changes, [`mod@write`] the protocol that makes them
 //! whole or not at all, [`reconcile`] what finishes them after a crash, and [`changes`] how other
-//! replicas hear of them. The audit log is told of reads by [`reads`] and made a
-//! chain by [`seal`]. Errors here know nothing of HTTP.
+//! replicas hear of them. The audit log is told of reads by [`reads`], made a chain by [`seal`] and
+//! checked by [`verify`]. Errors here know nothing of HTTP.
 
 pub mod cache;
 pub mod changes;
@@ -16,4 +16,5 @@ pub mod reads;
 pub mod reconcile;
 pub mod seal;
 pub mod tokens;
+pub mod verify;
 pub mod write;

@@ -5,6 +5,7 @@
 
 mod dev;
 mod doctor;
+mod events;
 mod healthcheck;
 mod iam;
 mod migrate;
@@ -36,6 +37,8 @@ enum Command {
     #[command(subcommand)]
     Iam(iam::Iam),
     Doctor(doctor::Doctor),
+    #[command(subcommand)]
+    Events(events::Events),
     Openapi(openapi::OpenApi),
     Healthcheck(healthcheck::Healthcheck),
 }
@@ -100,6 +103,7 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Migrate(command) => command.run().await,
             Command::Token(command) => command.run().await,
             Command::Doctor(command) => command.run().await,
+            Command::Events(command) => command.run().await,
             Command::Healthcheck(command) => command.run().await,
             Command::Openapi(command) => command.run(),
             Command::Iam(command) => command.run(),

@@ -18,7 +18,10 @@ use crate::{
         local::{Keyring, LocalSetupError, LocalStore},
         sql::{Database, OpenError, Url},
     },
-    broker::tokens::{TokenSettings, Tokens},
+    broker::{
+        tokens::{TokenSettings, Tokens},
+        verify::Verifier,
+    },
     config::{Settings, StoreSettings},
     domain::clock::{Clock, Random, SystemClock, SystemRandom, time_ordered_id},
     port::{index::SystemIndex, store::Store},
@@ -52,6 +55,18 @@ pub async fn open_tokens(database_url: &str) -> Result<Tokens, StartError> {
     let database = Database::open(database_url, 1, origin).await?;
     let settings = TokenSettings { ttl: Duration::ZERO, rate: None };
     Ok(Tokens::new(Arc::new(database), settings, clock, random))
+}
+
+/// The audit log in a database, for a command that verifies it and changes nothing.
+///
+/// # Errors
+/// If the database can't be opened, or its schema is older than this version.
+pub async fn open_verifier(database_url: &str) -> Result<Verifier, StartError> {
+    if Database::inspect(database_url).await?.pending > 0 {
+        let remedy = "the database's schema is not up to date; `keybroker migrate` brings it there";
+        return Err(StartError::Failed(remedy.into()));
+    }
+    Ok(Verifier::new(Arc::new(Database::open(database_url, 1, Uuid::nil()).await?)))
 }
 
 /// Makes a master key file for a local store.
