@@ -25,6 +25,7 @@ use crate::{
         health::Health,
         reads::{ReadLog, ReadRecorder},
         reconcile::Reconciler,
+        retention::Retention,
         seal::Sealer,
         tokens::{TokenSettings, Tokens},
         write::{WriteLimits, Writer},
@@ -144,6 +145,9 @@ impl App {
         let last_read = CancellationToken::new();
         tasks.spawn(ReadRecorder::new(reads, Arc::clone(&audit)).run(last_read.clone()));
         tasks.spawn(Sealer::new(Arc::clone(&audit), Arc::clone(&clock)).run(stop.clone()));
+        if let Some(keep) = settings.events_retention {
+            tasks.spawn(Retention::new(audit, Arc::clone(&clock), keep).run(stop.clone()));
+        }
         let api = router(state, clock, random);
         servers.spawn(server::serve(listener, api, stop.clone(), settings.shutdown_grace));
         servers.spawn(server::serve(admin_listener, admin, stop.clone(), settings.shutdown_grace));

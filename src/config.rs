@@ -143,6 +143,10 @@ pub struct ServeFlags {
     #[arg(long, env = "KEYBROKER_TOKEN_RATE", value_name = "N")]
     pub token_rate: Option<NonZeroU32>,
 
+    /// How long events are kept; 0s keeps them for ever, else it is a day at least.
+    #[arg(long, env = "KEYBROKER_EVENTS_RETENTION", default_value = "0s", value_name = "TIME", value_parser = duration)]
+    pub events_retention: Duration,
+
     /// How long a shutdown waits for what is under way.
     #[arg(long, env = "KEYBROKER_SHUTDOWN_GRACE", default_value = "20s", value_name = "TIME", value_parser = duration)]
     pub shutdown_grace: Duration,
@@ -181,6 +185,8 @@ pub struct Settings {
     pub bootstrap_token: Option<PlainToken>,
     /// Requests a second for one token.
     pub token_rate: Option<NonZeroU32>,
+    /// How long events are kept, if not for ever.
+    pub events_retention: Option<Duration>,
     /// How long a shutdown waits.
     pub shutdown_grace: Duration,
 }
@@ -226,6 +232,10 @@ impl ServeFlags {
         if self.store_timeout < Duration::from_millis(100) {
             note(ConfigError("KEYBROKER_STORE_TIMEOUT must be at least 100ms".into()));
         }
+        let events_retention = Some(self.events_retention).filter(|keep| !keep.is_zero());
+        if events_retention.is_some_and(|keep| keep < Duration::from_hours(24)) {
+            note(ConfigError("KEYBROKER_EVENTS_RETENTION must be at least 1d, or 0s for ever".into()));
+        }
         match (url, store, bootstrap_token) {
             (Some(url), Some(store), Some(bootstrap_token)) if faults.is_empty() => Ok(Settings {
                 listen: self.listen,
@@ -241,6 +251,7 @@ impl ServeFlags {
                 cache_max_bytes: self.cache_max_bytes.as_u64(),
                 bootstrap_token,
                 token_rate: self.token_rate,
+                events_retention,
                 shutdown_grace: self.shutdown_grace,
             }),
             _ => Err(ConfigError(faults.join("\n"))),
@@ -333,6 +344,17 @@ mod tests {
     }
 
     #[test]
+    fn events_are_kept_for_a_day_at_least() {
+        let kept = |time| {
+            settings(&["--database-url", "sqlite:x", "--store", "aws", "--events-retention", time])
+                .map(|settings| settings.events_retention)
+        };
+        assert_eq!(kept("0s"), Ok(None));
+        assert_eq!(kept("365d"), Ok(Some(Duration::from_hours(365 * 24))));
+        assert!(kept("23h").unwrap_err().contains("KEYBROKER_EVENTS_RETENTION"));
+    }
+
+    #[test]
     fn the_defaults_are_those_of_the_contract() {
         let settings = settings(&["--database-url", "sqlite:x", "--store", "aws"]).unwrap();
         assert_eq!(settings.listen.to_string(), "127.0.0.1:8080");
@@ -341,6 +363,7 @@ mod tests {
         assert_eq!(settings.cache_ttl, Duration::from_mins(5));
         assert_eq!(settings.cache_stale_if_error, Duration::from_mins(15));
         assert_eq!(settings.cache_max_bytes, 256 << 20);
+        assert_eq!(settings.events_retention, None);
     }
 
     #[test]

@@ -69,6 +69,7 @@ impl Dev {
             cache_max_bytes: 64 << 20,
             bootstrap_token: None,
             token_rate: None::<NonZeroU32>,
+            events_retention: None,
             shutdown_grace: Duration::from_secs(5),
         })
     }
