@@ -1,12 +1,14 @@
 //! The keeping of the audit log: counted reads, chains, removal in time.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::{AnyConnection, Row};
 
 use super::{
     Database, decoded,
-    events::{self, head, select, set_head, take_numbers},
+    events::{self, BEFORE_FIRST, select, take_numbers},
     millis, places, reads,
 };
 use crate::{
@@ -161,15 +163,54 @@ async fn seal_all(tx: &mut AnyConnection, records: &[(i64, Record)]) -> Result<(
         places(records.len(), 4)
     );
     let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(false);
-    for one_org in records.chunk_by(|(_, a), (_, b)| a.org == b.org) {
-        let org = &one_org[0].1.org;
-        let (mut sequence, mut hash) = head(tx, org).await?;
-        for (number, record) in one_org {
-            sequence += 1;
-            hash = hash.next(sequence, record);
-            query = query.bind(*number).bind(sequence).bind(hash.to_string()).bind(record.actor.id.as_str());
+    let chains: Vec<_> = records.chunk_by(|(_, a), (_, b)| a.org == b.org).collect();
+    let orgs: Vec<_> = chains.iter().map(|chain| chain[0].1.org.as_str()).collect();
+    let mut heads = heads(tx, &orgs).await?;
+    for (org, chain) in orgs.iter().zip(chains) {
+        let (sequence, hash) = heads.entry((*org).to_owned()).or_insert(BEFORE_FIRST);
+        for (number, record) in chain {
+            *sequence += 1;
+            *hash = hash.next(*sequence, record);
+            query = query.bind(*number).bind(*sequence).bind(hash.to_string()).bind(record.actor.id.as_str());
         }
-        set_head(tx, org, (sequence, hash)).await?;
+    }
+    query.execute(&mut *tx).await?;
+    set_heads(tx, &heads).await
+}
+
+async fn heads(
+    tx: &mut AnyConnection,
+    orgs: &[&str],
+) -> Result<HashMap<String, (i64, ChainHash)>, sqlx::Error> {
+    let sql = format!(
+        "SELECT org, newest_sequence, newest_hash FROM event_chains WHERE org IN {}",
+        places(1, orgs.len())
+    );
+    let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(false);
+    for org in orgs {
+        query = query.bind(*org);
+    }
+    let rows = query.fetch_all(tx).await?;
+    rows.iter()
+        .map(|row| Ok((row.try_get(0)?, (row.try_get(1)?, decoded(row.try_get::<String, _>(2)?.parse())?))))
+        .collect()
+}
+
+async fn set_heads(
+    tx: &mut AnyConnection,
+    heads: &HashMap<String, (i64, ChainHash)>,
+) -> Result<(), sqlx::Error> {
+    let sql = format!(
+        "INSERT INTO event_chains (org, newest_sequence, newest_hash, pruned_sequence, pruned_hash) VALUES {} \
+         ON CONFLICT (org) DO UPDATE SET \
+         newest_sequence = excluded.newest_sequence, newest_hash = excluded.newest_hash",
+        places(heads.len(), 5)
+    );
+    let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(false);
+    let (first_sequence, first_hash) = BEFORE_FIRST;
+    for (org, (sequence, hash)) in heads {
+        query = query.bind(org.as_str()).bind(*sequence).bind(hash.to_string());
+        query = query.bind(first_sequence).bind(first_hash.to_string());
     }
     query.execute(tx).await.map(drop)
 }

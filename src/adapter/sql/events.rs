@@ -43,19 +43,22 @@ macro_rules! select {
 }
 pub(super) use select;
 
+/// Where a chain ends before its first event.
+pub(super) const BEFORE_FIRST: (i64, ChainHash) = (0, ChainHash::START);
+
 /// Takes `count` numbers, of which it returns the last; with 0 only the lock.
 pub(super) async fn take_numbers(tx: &mut AnyConnection, count: i64) -> Result<i64, sqlx::Error> {
     sqlx::query(NUMBER).bind(count).fetch_one(tx).await?.try_get(0)
 }
 
 /// The newest link of a chain, or what comes before its first.
-pub(super) async fn head(tx: &mut AnyConnection, org: &str) -> Result<(i64, ChainHash), sqlx::Error> {
+async fn head(tx: &mut AnyConnection, org: &str) -> Result<(i64, ChainHash), sqlx::Error> {
     let row = sqlx::query(HEAD).bind(org).fetch_optional(tx).await?;
-    let Some(row) = row else { return Ok((0, ChainHash::START)) };
+    let Some(row) = row else { return Ok(BEFORE_FIRST) };
     Ok((row.try_get(0)?, decoded(row.try_get::<String, _>(1)?.parse())?))
 }
 
-pub(super) async fn set_head(
+async fn set_head(
     tx: &mut AnyConnection,
     org: &str,
     (sequence, hash): (i64, ChainHash),

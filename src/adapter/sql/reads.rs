@@ -39,8 +39,7 @@ async fn counts(
     tx: &mut AnyConnection,
     reads: &[Reads],
 ) -> Result<HashMap<String, (i64, bool)>, sqlx::Error> {
-    let ids: Vec<_> = (1..=reads.len()).map(|n| format!("${n}")).collect();
-    let sql = format!("SELECT id, count, hash FROM events WHERE id IN ({})", ids.join(", "));
+    let sql = format!("SELECT id, count, hash FROM events WHERE id IN {}", places(1, reads.len()));
     // Safe, here and below: made of numbered places alone. Not kept prepared: each length is another text.
     let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(false);
     for line in reads {
@@ -79,7 +78,7 @@ async fn append(tx: &mut AnyConnection, origin: Uuid, lines: &[&Reads]) -> Resul
     let first = take_numbers(tx, taken).await? - taken + 1;
     let sql = format!(
         "INSERT INTO events (number, id, org, type, at, actor, actor_id, connection, version, origin, count) \
-             VALUES {}",
+         VALUES {}",
         places(lines.len(), 11)
     );
     let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(false);

@@ -26,9 +26,12 @@ async fn reads_are_told_soon_and_flushed_at_the_end(#[case] db: Db) {
     app.put_vapi("sk-0123456789abcdef").await.expect(201);
     read(&app, 20).await;
     until_told(&app, 20).await;
-    let metrics = app.metrics().await;
-    assert!(metrics.contains("keybroker_reads_recorded_total 20"), "{metrics}");
-    assert!(metrics.contains("keybroker_reads_waiting 0"), "{metrics}");
+    until("the metrics tell them too", || async {
+        let metrics = app.metrics().await;
+        let told = ["keybroker_reads_recorded_total 20", "keybroker_reads_waiting 0"];
+        told.iter().all(|line| metrics.contains(line)).then_some(())
+    })
+    .await;
 
     read(&app, 7).await;
     assert_eq!(app.terminate().await.code(), Some(0), "{}", app.log());
