@@ -1,5 +1,6 @@
 //! The composition root: builds everything from settings, runs it, and stops it in order.
 
+mod core;
 pub mod doctor;
 pub mod import;
 mod open;
@@ -18,27 +19,30 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     adapter::sql::Database,
     broker::{
-        cache::{CacheSettings, CredentialCache},
+        cache::CacheSettings,
         changes::Follower,
-        connections::Connections,
         credentials::CredentialReader,
         events::Events,
         health::Health,
+        reads::{ReadLog, ReadRecorder},
         reconcile::Reconciler,
+        retention::Retention,
         schedule::Scheduler,
+        seal::Sealer,
         tokens::{TokenSettings, Tokens},
-        verification::{self, VerificationSettings, Verifier},
-        write::{WriteLimits, Writer},
     },
     config::Settings,
     domain::clock::{Clock, Random, SystemClock, SystemRandom},
     http::{router::router, state::AppState},
-    port::index::SystemIndex,
+    port::{audit::AuditIndex, index::SystemIndex},
     telemetry,
 };
 
-pub use self::open::{generate_master_key, migrate, open_tokens};
-use self::open::{open_catalogue, open_database, open_providers, open_store};
+pub use self::open::{generate_master_key, migrate, open_auditor, open_tokens};
+use self::{
+    core::{Core, Ground},
+    open::{open_catalogue, open_database, open_store},
+};
 pub use crate::http::router::openapi;
 
 /// Why the service did not start; says what to do.
@@ -59,6 +63,8 @@ pub struct App {
     tokens: Tokens,
     database: Database,
     stop: CancellationToken,
+    /// When nobody reads keys any more.
+    last_read: CancellationToken,
     /// The servers. They end first, when no request is under way any more.
     servers: TaskTracker,
     /// Writes under way, which outlive their requests.
@@ -77,60 +83,41 @@ impl App {
     /// If a setting is unusable or something does not answer. Nothing is left running then.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
         let metrics = telemetry::start_metrics();
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-        let random: Arc<dyn Random> = Arc::new(SystemRandom);
+        let (clock, random): (Arc<dyn Clock>, Arc<dyn Random>) =
+            (Arc::new(SystemClock::default()), Arc::new(SystemRandom));
         let catalogue = Arc::new(open_catalogue(settings.providers.file.as_deref())?);
         let (database, only_server) = open_database(&settings, &clock, &random).await?;
         let store = open_store(&settings, &database, &clock).await?;
-
+        let ground = Ground { database, store, catalogue, clock, random };
+        let cache = CacheSettings {
+            ttl: settings.cache_ttl,
+            stale_if_error: settings.cache_stale_if_error,
+            max_bytes: settings.cache_max_bytes,
+        };
+        let core = Core::new(&settings, &ground, cache)?;
+        let Ground { database, store, clock, random, .. } = ground;
         let index = Arc::new(database.clone());
         let system: Arc<dyn SystemIndex> = index.clone();
-        let cache = CredentialCache::new(
-            CacheSettings {
-                ttl: settings.cache_ttl,
-                stale_if_error: settings.cache_stale_if_error,
-                max_bytes: settings.cache_max_bytes,
-            },
-            Arc::clone(&clock),
-        );
+        let reads = ReadLog::new(Arc::clone(&clock), Arc::clone(&random));
         let token_settings = TokenSettings { ttl: settings.cache_ttl, rate: settings.token_rate };
         let tokens = Tokens::new(index.clone(), token_settings, Arc::clone(&clock), Arc::clone(&random));
-        let (stop, under_way) = (CancellationToken::new(), TaskTracker::new());
-        let providers = &settings.providers;
-        let verifier = Verifier::new(verification::Parts {
-            index: index.clone(),
-            store: Arc::clone(&store),
-            catalogue: Arc::clone(&catalogue),
-            apis: open_providers(providers)?,
-            clock: Arc::clone(&clock),
-            random: Arc::clone(&random),
-            settings: VerificationSettings { every: providers.every, confirm_after: providers.confirm_after },
-            under_way: under_way.clone(),
-            stop: stop.clone(),
-        });
-        let writer = Arc::new(Writer {
-            index: index.clone(),
-            store: Arc::clone(&store),
-            cache: cache.clone(),
-            catalogue,
-            clock: Arc::clone(&clock),
-            random: Arc::clone(&random),
-            // A write reads before it writes: two operations on the store.
-            limits: WriteLimits { time: settings.store_timeout * 2, wait: settings.write_wait },
-            check_every: providers.every,
-            left_open: Arc::default(),
-        });
         let failed = |e: crate::broker::error::Error| StartError::Failed(format!("at start: {e}"));
         let follower =
-            Follower::new(Arc::clone(&system), cache.clone(), tokens.clone()).await.map_err(failed)?;
+            Follower::new(Arc::clone(&system), core.cache.clone(), tokens.clone()).await.map_err(failed)?;
         if let Some(token) = &settings.bootstrap_token {
             tokens.ensure_bootstrap(token).await.map_err(failed)?;
         }
 
         let state = AppState {
-            connections: Connections::new(Arc::clone(&writer), under_way.clone(), verifier.clone()),
-            verifier: verifier.clone(),
-            credentials: CredentialReader::new(index.clone(), Arc::clone(&store), cache, Arc::clone(&clock)),
+            connections: core.connections.clone(),
+            verifier: core.verifier.clone(),
+            credentials: CredentialReader::new(
+                index.clone(),
+                Arc::clone(&store),
+                core.cache.clone(),
+                reads.clone(),
+                Arc::clone(&clock),
+            ),
             tokens: tokens.clone(),
             events: Events::new(index),
             health: Health::new(Arc::clone(&system), store, Arc::clone(&clock)),
@@ -138,33 +125,47 @@ impl App {
         };
         let listener = listen(settings.listen).await?;
         let admin_listener = listen(settings.admin_listen).await?;
-        let address = local_address(&listener)?;
-        let admin_address = local_address(&admin_listener)?;
-        let admin = admin_router(metrics.clone());
-
-        let (servers, tasks) = (TaskTracker::new(), TaskTracker::new());
-        let api = router(state, Arc::clone(&clock), random);
-        servers.spawn(server::serve(listener, api, stop.clone(), settings.shutdown_grace));
-        servers.spawn(server::serve(admin_listener, admin, stop.clone(), settings.shutdown_grace));
-        tasks.spawn(Reconciler::new(Arc::clone(&system), writer).run(stop.clone()));
-        if !providers.every.is_zero() {
-            tasks.spawn(Scheduler::new(system, verifier, clock).run(stop.clone()));
-        }
-        tasks.spawn(follower.run(stop.clone()));
-        tasks.spawn(telemetry::keep_metrics(metrics, stop.clone()));
-        tracing::info!(%address, %admin_address, version = env!("CARGO_PKG_VERSION"), "listening");
-        Ok(Self {
-            address,
-            admin_address,
+        let app = Self {
+            address: local_address(&listener)?,
+            admin_address: local_address(&admin_listener)?,
             tokens,
             database,
-            stop,
-            servers,
-            under_way,
-            tasks,
+            stop: core.stop.clone(),
+            last_read: CancellationToken::new(),
+            servers: TaskTracker::new(),
+            under_way: core.under_way.clone(),
+            tasks: TaskTracker::new(),
             grace: settings.shutdown_grace,
             _only_server: only_server,
-        })
+        };
+        app.serve(listener, router(state, Arc::clone(&clock), random));
+        app.serve(admin_listener, admin_router(metrics.clone()));
+        app.tasks.spawn(ReadRecorder::new(reads, Arc::new(app.database.clone())).run(app.last_read.clone()));
+        app.tasks.spawn(follower.run(app.stop.clone()));
+        app.tasks.spawn(telemetry::keep_metrics(metrics, app.stop.clone()));
+        app.look_after(&settings, core, clock);
+        let (address, admin_address) = (app.address, app.admin_address);
+        tracing::info!(%address, %admin_address, version = env!("CARGO_PKG_VERSION"), "listening");
+        Ok(app)
+    }
+
+    fn serve(&self, listener: TcpListener, router: Router) {
+        self.servers.spawn(server::serve(listener, router, self.stop.clone(), self.grace));
+    }
+
+    /// Starts what keeps the database in order.
+    fn look_after(&self, settings: &Settings, core: Core, clock: Arc<dyn Clock>) {
+        let index = Arc::new(self.database.clone());
+        let (audit, system): (Arc<dyn AuditIndex>, Arc<dyn SystemIndex>) = (index.clone(), index);
+        let stop = || self.stop.clone();
+        self.tasks.spawn(Sealer::new(Arc::clone(&audit), Arc::clone(&clock)).run(stop()));
+        if let Some(keep) = settings.events_retention {
+            self.tasks.spawn(Retention::new(audit, Arc::clone(&clock), keep).run(stop()));
+        }
+        self.tasks.spawn(Reconciler::new(Arc::clone(&system), core.writer).run(stop()));
+        if !settings.providers.every.is_zero() {
+            self.tasks.spawn(Scheduler::new(system, core.verifier, clock).run(stop()));
+        }
     }
 
     /// Where the API listens.
@@ -186,19 +187,25 @@ impl App {
     }
 
     /// Stops taking requests, finishes those under way and the writes that outlive them, then the
-    /// background tasks, and closes the database. Waits no longer than the grace time for all of it.
+    /// background tasks, the log of reads among them, and closes the database. Waits no longer than the
+    /// grace time for all of it, but a second more for the log.
     pub async fn stop(self) {
         tracing::info!("stopping");
         self.stop.cancel();
         let latest = Instant::now() + self.grace;
-        for tracker in [&self.servers, &self.under_way, &self.tasks] {
-            tracker.close();
-            if timeout_at(latest, tracker.wait()).await.is_err() {
-                tracing::warn!("something took longer than the grace time and was cut off");
-            }
-        }
+        finish(&self.servers, latest).await;
+        finish(&self.under_way, latest).await;
+        self.last_read.cancel();
+        finish(&self.tasks, latest.max(Instant::now() + Duration::from_secs(1))).await;
         self.database.close().await;
         tracing::info!("stopped");
+    }
+}
+
+async fn finish(tracker: &TaskTracker, latest: Instant) {
+    tracker.close();
+    if timeout_at(latest, tracker.wait()).await.is_err() {
+        tracing::warn!("something took longer than the grace time and was cut off");
     }
 }
 

@@ -2,8 +2,11 @@
 //!
 //! [`credentials`] is the hot path, [`connections`] the changes, [`mod@write`] the protocol that makes them
 //! whole or not at all, [`reconcile`] what finishes them after a crash, [`verification`] tries keys
-//! with their providers, and [`changes`] is how other replicas hear of all this. Errors here know nothing of HTTP.
+//! with their providers, and [`changes`] is how other replicas hear of all this. The audit log is told of
+//! reads by [`reads`], made a chain by [`seal`], kept for its time by [`retention`] and checked by [`audit`].
+//! Errors here know nothing of HTTP.
 
+pub mod audit;
 pub mod cache;
 pub mod changes;
 pub mod connections;
@@ -12,8 +15,11 @@ pub mod error;
 pub mod events;
 pub mod health;
 pub mod import;
+pub mod reads;
 pub mod reconcile;
+pub mod retention;
 pub mod schedule;
+pub mod seal;
 pub mod tokens;
 pub mod verification;
 pub mod write;

@@ -5,6 +5,7 @@
 
 mod dev;
 mod doctor;
+mod events;
 mod healthcheck;
 mod iam;
 mod import;
@@ -38,6 +39,8 @@ enum Command {
     Iam(iam::Iam),
     Doctor(doctor::Doctor),
     Import(import::Import),
+    #[command(subcommand)]
+    Events(events::Events),
     Openapi(openapi::OpenApi),
     Healthcheck(healthcheck::Healthcheck),
 }
@@ -103,6 +106,7 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Token(command) => command.run().await,
             Command::Doctor(command) => command.run().await,
             Command::Import(command) => command.run().await,
+            Command::Events(command) => command.run().await,
             Command::Healthcheck(command) => command.run().await,
             Command::Openapi(command) => command.run(),
             Command::Iam(command) => command.run(),

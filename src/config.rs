@@ -222,6 +222,10 @@ pub struct ServeFlags {
     #[command(flatten)]
     pub providers: ProviderFlags,
 
+    /// How long events are kept; 0s keeps them for ever, else it is a day at least.
+    #[arg(long, env = "KEYBROKER_EVENTS_RETENTION", default_value = "0s", value_name = "TIME", value_parser = duration)]
+    pub events_retention: Duration,
+
     /// How long a shutdown waits for what is under way.
     #[arg(long, env = "KEYBROKER_SHUTDOWN_GRACE", default_value = "20s", value_name = "TIME", value_parser = duration)]
     pub shutdown_grace: Duration,
@@ -262,6 +266,8 @@ pub struct Settings {
     pub token_rate: Option<NonZeroU32>,
     /// How providers are known and asked.
     pub providers: ProviderSettings,
+    /// How long events are kept, if not for ever.
+    pub events_retention: Option<Duration>,
     /// How long a shutdown waits.
     pub shutdown_grace: Duration,
 }
@@ -308,6 +314,10 @@ impl ServeFlags {
         if self.store_timeout < Duration::from_millis(100) {
             note(ConfigError("KEYBROKER_STORE_TIMEOUT must be at least 100ms".into()));
         }
+        let events_retention = Some(self.events_retention).filter(|keep| !keep.is_zero());
+        if events_retention.is_some_and(|keep| keep < Duration::from_hours(24)) {
+            note(ConfigError("KEYBROKER_EVENTS_RETENTION must be at least 1d, or 0s for ever".into()));
+        }
         match (url, store, bootstrap_token, providers) {
             (Some(url), Some(store), Some(bootstrap_token), Some(providers)) if faults.is_empty() => {
                 Ok(Settings {
@@ -324,6 +334,7 @@ impl ServeFlags {
                     cache_max_bytes: self.cache_max_bytes.as_u64(),
                     bootstrap_token,
                     token_rate: self.token_rate,
+                    events_retention,
                     providers,
                     shutdown_grace: self.shutdown_grace,
                 })
@@ -418,6 +429,17 @@ mod tests {
     }
 
     #[test]
+    fn events_are_kept_for_a_day_at_least() {
+        let kept = |time| {
+            settings(&["--database-url", "sqlite:x", "--store", "aws", "--events-retention", time])
+                .map(|settings| settings.events_retention)
+        };
+        assert_eq!(kept("0s"), Ok(None));
+        assert_eq!(kept("365d"), Ok(Some(Duration::from_hours(365 * 24))));
+        assert!(kept("23h").unwrap_err().contains("KEYBROKER_EVENTS_RETENTION"));
+    }
+
+    #[test]
     fn the_defaults_are_those_of_the_contract() {
         let settings = settings(&["--database-url", "sqlite:x", "--store", "aws"]).unwrap();
         assert_eq!(settings.listen.to_string(), "127.0.0.1:8080");
@@ -426,6 +448,7 @@ mod tests {
         assert_eq!(settings.cache_ttl, Duration::from_mins(5));
         assert_eq!(settings.cache_stale_if_error, Duration::from_mins(15));
         assert_eq!(settings.cache_max_bytes, 256 << 20);
+        assert_eq!(settings.events_retention, None);
     }
 
     #[test]

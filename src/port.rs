@@ -1,8 +1,9 @@
-//! What the broker needs of the outside, as traits: a store for secrets, an index of what is in it, and
-//! the way to the providers' APIs.
+//! What the broker needs of the outside, as traits: a store for secrets, an index of what is in it, the
+//! audit log, and the way to the providers' APIs.
 //!
 //! To add a store: implement [`store::Store`] in `adapter` and name it in `config` and `app`.
 
+pub mod audit;
 pub mod index;
 pub mod providers;
 pub mod store;

@@ -88,6 +88,11 @@ fn describe() {
         Unit::Seconds,
         "Time of a call to the store, by action."
     );
+    describe_counter!("keybroker_reads_recorded_total", "Reads of keys that the audit log tells of.");
+    describe_gauge!(
+        "keybroker_reads_waiting",
+        "Lines of reads that the audit log should tell, but the database did not take yet."
+    );
     describe_gauge!(
         "keybroker_pending_writes",
         "Writes whose outcome was open when the reconciler last looked."

@@ -3,9 +3,12 @@
 //! TEXT and BIGINT, `$1`, `ON CONFLICT`, times in milliseconds: what both databases take. To add a
 //! query: put it into the file of its table, with the organization in its `WHERE`.
 
+mod audit;
 mod checks;
 mod connections;
 mod events;
+mod reads;
+mod system;
 mod tokens;
 mod writes;
 
@@ -255,4 +258,13 @@ fn to_json<T: serde::Serialize>(value: &T) -> String {
 
 fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, sqlx::Error> {
     decoded(serde_json::from_str(text))
+}
+
+/// `($1, $2), ($3, $4)` and so on.
+fn places(rows: usize, columns: usize) -> String {
+    let row = |row: usize| {
+        let places: Vec<_> = (1..=columns).map(|column| format!("${}", row * columns + column)).collect();
+        format!("({})", places.join(", "))
+    };
+    (0..rows).map(row).collect::<Vec<_>>().join(", ")
 }

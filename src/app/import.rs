@@ -3,22 +3,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 
 use super::{
     StartError,
-    open::{open_catalogue, open_providers, open_store},
+    core::{Core, Ground},
+    open::{open_catalogue, open_store},
 };
 use crate::{
     adapter::sql::{Database, Url},
-    broker::{
-        cache::{CacheSettings, CredentialCache},
-        connections::Connections,
-        import::Importer,
-        tokens::importing_operator,
-        verification::{self, VerificationSettings, Verifier},
-        write::{WriteLimits, Writer},
-    },
+    broker::{cache::CacheSettings, import::Importer, tokens::importing_operator},
     config::{ProviderSettings, Settings},
     domain::{
         clock::{Clock, Random, SystemClock, SystemRandom, time_ordered_id},
@@ -64,39 +58,15 @@ impl Import {
         let url = &settings.database_url.0;
         let database = Database::open(url, settings.database_connections, origin).await?;
         let store = open_store(settings, &database, &clock).await?;
+        let ground = Ground { database, store, catalogue, clock, random };
         let no_cache = CacheSettings { ttl: Duration::ZERO, stale_if_error: Duration::ZERO, max_bytes: 0 };
-        let limits = WriteLimits { time: settings.store_timeout * 2, wait: settings.write_wait };
-        let index = Arc::new(database.clone());
-        let (under_way, providers) = (TaskTracker::new(), &settings.providers);
-        let verifier = Verifier::new(verification::Parts {
-            index: index.clone(),
-            store: Arc::clone(&store),
-            catalogue: Arc::clone(&catalogue),
-            apis: open_providers(providers)?,
-            clock: Arc::clone(&clock),
-            random: Arc::clone(&random),
-            settings: VerificationSettings { every: providers.every, confirm_after: providers.confirm_after },
-            under_way: under_way.clone(),
-            stop: CancellationToken::new(),
-        });
-        let writer = Arc::new(Writer {
-            index,
-            store,
-            cache: CredentialCache::new(no_cache, Arc::clone(&clock)),
-            catalogue,
-            clock,
-            random,
-            limits,
-            check_every: providers.every,
-            left_open: Arc::default(),
-        });
-        let connections = Connections::new(writer, under_way.clone(), verifier);
+        let Core { connections, writer, under_way, .. } = Core::new(settings, &ground, no_cache)?;
         // A write that was cut off holds its connection for its whole lease, which follows from the limit.
-        let patience = PATIENCE + limits.time;
+        let patience = PATIENCE + writer.limits.time;
         let importer = Importer::new(connections, importing_operator(), settings.prefix.clone(), patience);
         let on_file = Url::parse(url)?.sqlite_file().is_some();
         let at_once = if on_file { AT_ONCE_ON_SQLITE } else { AT_ONCE };
-        Ok(Self { importer, at_once, under_way, database })
+        Ok(Self { importer, at_once, under_way, database: ground.database })
     }
 
     /// Finishes what is under way and closes the database.

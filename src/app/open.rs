@@ -19,7 +19,10 @@ use crate::{
         providers::ProviderClient,
         sql::{Database, OpenError, Url},
     },
-    broker::tokens::{TokenSettings, Tokens},
+    broker::{
+        audit::Auditor,
+        tokens::{TokenSettings, Tokens},
+    },
     config::{ProviderSettings, Settings, StoreSettings},
     domain::{
         clock::{Clock, Random, SystemClock, SystemRandom, time_ordered_id},
@@ -56,6 +59,18 @@ pub async fn open_tokens(database_url: &str) -> Result<Tokens, StartError> {
     let database = Database::open(database_url, 1, origin).await?;
     let settings = TokenSettings { ttl: Duration::ZERO, rate: None };
     Ok(Tokens::new(Arc::new(database), settings, clock, random))
+}
+
+/// The audit log in a database, for a command that verifies it and changes nothing.
+///
+/// # Errors
+/// If the database can't be opened, or its schema is older than this version.
+pub async fn open_auditor(database_url: &str) -> Result<Auditor, StartError> {
+    if Database::inspect(database_url).await?.pending > 0 {
+        let remedy = "the database's schema is not up to date; `keybroker migrate` brings it there";
+        return Err(StartError::Failed(remedy.into()));
+    }
+    Ok(Auditor::new(Arc::new(Database::open(database_url, 1, Uuid::nil()).await?)))
 }
 
 /// Makes a master key file for a local store.

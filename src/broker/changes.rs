@@ -76,6 +76,9 @@ impl Follower {
     }
 
     fn forget(&self, change: &Change) {
+        if change.r#type == Some(EventType::CredentialsRead) {
+            return; // Told, but nothing changed.
+        }
         if let Some(name) = change.secret.as_ref().filter(|_| !change.own) {
             self.cache.forget(name);
         }

@@ -73,6 +73,7 @@ impl Dev {
             bootstrap_token: None,
             token_rate: None::<NonZeroU32>,
             providers: self.providers.settings()?,
+            events_retention: None,
             shutdown_grace: Duration::from_secs(5),
         })
     }

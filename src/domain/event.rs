@@ -1,12 +1,16 @@
 //! The audit log's lines. The same log drives cache invalidation on the other replicas.
 //!
-//! To add a type: a variant in [`EventType`] and its name in [`EventType::as_str`].
+//! To add a type: a line in [`EventType`], with its name.
+
+pub mod chain;
+mod record;
 
 use std::{str::FromStr, sync::Arc};
 
 use jiff::Timestamp;
 use uuid::Uuid;
 
+pub use self::record::{EventFilter, Listed, Record, RecordedActor, whole_millis};
 use super::{
     access::Actor,
     id::{ConnectionName, OrgId},
@@ -81,6 +85,20 @@ event_types! {
     ConnectionRolledBack = "connection.rolled_back",
     /// Its keys were erased.
     ConnectionDisconnected = "connection.disconnected",
+    /// Its keys were given out. One line counts what one token read within a minute.
+    CredentialsRead = "credentials.read",
+    /// A link to the portal was made.
+    SessionCreated = "session.created",
+    /// It was opened.
+    SessionOpened = "session.opened",
+    /// An organization's keys are read from its own vault.
+    VaultEnabled = "vault.enabled",
+    /// They are no longer.
+    VaultDisabled = "vault.disabled",
+    /// The vault was tried.
+    VaultTested = "vault.tested",
+    /// A token for the vault was made.
+    VaultTokenCreated = "vault.token_created",
     /// A token was made.
     TokenCreated = "token.created",
     /// A token was revoked.

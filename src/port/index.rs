@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::domain::{
     access::Actor,
     connection::{Connection, Label, Status},
-    event::{Event, EventType},
+    event::{Event, EventFilter, EventType, Listed},
     id::{ConnectionName, OrgId, ProviderName},
     idempotency::IdempotencyKey,
     secret::{SecretName, Version},
@@ -211,13 +211,15 @@ pub trait ConnectionIndex: Send + Sync {
     ) -> Result<bool, IndexError>;
 
     /// Events, newest first, from before the event `before`; none if the organization has no such event.
+    /// Events that pass the filter, newest first, from before the event `before`; none if the organization
+    /// has no such event.
     async fn list_events(
         &self,
         org: &OrgId,
-        r#type: Option<EventType>,
+        filter: &EventFilter,
         before: Option<Uuid>,
         limit: u16,
-    ) -> Result<Page<Event, Uuid>, IndexError>;
+    ) -> Result<Page<Listed, Uuid>, IndexError>;
 }
 
 /// The API tokens.

@@ -48,7 +48,7 @@ impl Watched {
         let mut database = self.app.database().await;
         let mut rows = Vec::new();
         for count in [
-            "SELECT COUNT(*) FROM events",
+            "SELECT COUNT(*) FROM events WHERE type <> 'credentials.read'",
             "SELECT COUNT(*) FROM connections",
             "SELECT COUNT(*) FROM write_intents",
             "SELECT COUNT(*) FROM idempotency_keys",

@@ -75,6 +75,7 @@ async fn everything_that_is_answered(app: &TestApp, canary: &str) -> Vec<String>
         app.put(&path).header("idempotency-key", "two").json(&vapi(canary)).send().await.expect(200),
         app.get(&format!("/v1/orgs/{}/connections", app.org)).send().await.expect(200),
         app.get(&format!("/v1/orgs/{}/events", app.org)).send().await.expect(200),
+        app.get(&format!("/v1/orgs/{}/events?format=jsonl", app.org)).send().await.expect(200),
         app.get("/v1/tokens").send().await.expect(200),
         app.get("/readyz").send().await.expect(200),
     ] {
@@ -108,6 +109,8 @@ async fn everything_that_is_answered(app: &TestApp, canary: &str) -> Vec<String>
         app.get(&format!("/v1/{canary}")),
         app.get(&format!("{path}/credentials?version={canary}")),
         app.get(&format!("/v1/orgs/{}/events?cursor={canary}", app.org)),
+        app.get(&format!("/v1/orgs/{}/events?since={canary}", app.org)),
+        app.get(&format!("/v1/orgs/{}/events?connection={canary}!", app.org)),
         app.put(&path).header("if-match", canary).json(&vapi("x")),
         app.put(&path).header("content-type", canary).body(canary.to_owned()),
         app.call(hyper::Method::GET, &path).token(&format!("kb_{canary}")),

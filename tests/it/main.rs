@@ -11,6 +11,7 @@ mod commands;
 mod concurrency;
 mod crash;
 mod doctor;
+mod events;
 mod iam;
 mod import;
 mod layers;

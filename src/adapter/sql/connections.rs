@@ -9,7 +9,7 @@ use super::{Database, checks, decoded, events, from_json, from_millis, millis, t
 use crate::{
     domain::{
         connection::{Connection, Label},
-        event::{Event, EventType},
+        event::{Event, EventFilter, Listed},
         id::{ConnectionName, OrgId},
         idempotency::IdempotencyKey,
     },
@@ -145,11 +145,11 @@ impl ConnectionIndex for Database {
     async fn list_events(
         &self,
         org: &OrgId,
-        r#type: Option<EventType>,
+        filter: &EventFilter,
         before: Option<Uuid>,
         limit: u16,
-    ) -> Result<Page<Event, Uuid>, IndexError> {
-        self.within(events::list(self, org, r#type, before, limit)).await
+    ) -> Result<Page<Listed, Uuid>, IndexError> {
+        self.within(events::list(self, org, filter, before, limit)).await
     }
 }
 

@@ -1,150 +1,185 @@
-//! The audit log, and the questions of background tasks.
+//! The audit log, as rows.
 
-use std::sync::Arc;
+use std::fmt::Write;
 
-use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::{AnyConnection, Row, any::AnyRow};
 use uuid::Uuid;
 
-use super::{Database, checks, decoded, from_json, from_millis, millis, to_json, writes};
+use super::{Database, decoded, from_json, from_millis, millis, to_json};
 use crate::{
     domain::{
-        event::{Event, EventType},
-        id::OrgId,
-        secret::SecretName,
+        event::{
+            Event, EventFilter, EventType, Listed, Record,
+            chain::{ChainHash, Link},
+        },
+        id::{ConnectionName, OrgId},
     },
-    port::index::{Change, IndexError, Intent, Page, SystemIndex},
+    port::index::Page,
 };
 
-/// Takes the next number. The row stays locked until the transaction ends, so numbers become visible
-/// in their order: this must be the transaction's last statement but one.
-const NUMBER: &str = "UPDATE event_counter SET newest = newest + 1 WHERE only_row = 1 RETURNING newest";
+/// Takes the next numbers. The row stays locked until the transaction ends, so numbers become visible
+/// in their order and one transaction at a time adds to a chain: what follows must be short.
+const NUMBER: &str = "UPDATE event_counter SET newest = newest + $1 WHERE only_row = 1 RETURNING newest";
 
-const APPEND: &str = "INSERT INTO events (number, id, org, type, at, actor, connection, version, token, request_id, \
-     origin) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+const APPEND: &str = "INSERT INTO events (number, id, org, type, at, actor, actor_id, connection, version, token, \
+     request_id, origin, sequence, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
 
-/// A page starts at an event's id and not at its number, which would tell an organization how much
-/// happens in the others.
-const LIST: &str = "SELECT number, id, org, type, at, actor, connection, version, token, request_id, origin \
-     FROM events WHERE org = $1 AND ($2 = '' OR number < (SELECT number FROM events WHERE org = $1 AND id = $2)) \
-     AND ($3 = '' OR type = $3) ORDER BY number DESC LIMIT $4";
+const HEAD: &str = "SELECT newest_sequence, newest_hash FROM event_chains WHERE org = $1";
 
-const AFTER: &str =
-    "SELECT number, org, type, connection, origin FROM events WHERE number > $1 ORDER BY number LIMIT $2";
+const SET_HEAD: &str = "INSERT INTO event_chains (org, newest_sequence, newest_hash, pruned_sequence, pruned_hash) \
+     VALUES ($1, $2, $3, 0, $4) ON CONFLICT (org) DO UPDATE SET \
+     newest_sequence = excluded.newest_sequence, newest_hash = excluded.newest_hash";
 
+/// The columns that [`read`] reads.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT number, id, org, type, at, actor, actor_id, connection, version, token, request_id, count, \
+             sequence, hash FROM events WHERE ",
+            $rest
+        )
+    };
+}
+pub(super) use select;
+
+/// Where a chain ends before its first event.
+pub(super) const BEFORE_FIRST: (i64, ChainHash) = (0, ChainHash::START);
+
+/// Takes `count` numbers, of which it returns the last; with 0 only the lock.
+pub(super) async fn take_numbers(tx: &mut AnyConnection, count: i64) -> Result<i64, sqlx::Error> {
+    sqlx::query(NUMBER).bind(count).fetch_one(tx).await?.try_get(0)
+}
+
+/// The newest link of a chain, or what comes before its first.
+async fn head(tx: &mut AnyConnection, org: &str) -> Result<(i64, ChainHash), sqlx::Error> {
+    let row = sqlx::query(HEAD).bind(org).fetch_optional(tx).await?;
+    let Some(row) = row else { return Ok(BEFORE_FIRST) };
+    Ok((row.try_get(0)?, decoded(row.try_get::<String, _>(1)?.parse())?))
+}
+
+async fn set_head(
+    tx: &mut AnyConnection,
+    org: &str,
+    (sequence, hash): (i64, ChainHash),
+) -> Result<(), sqlx::Error> {
+    let query = sqlx::query(SET_HEAD).bind(org).bind(sequence).bind(hash.to_string());
+    query.bind(ChainHash::START.to_string()).execute(tx).await.map(drop)
+}
+
+/// Appends an event, in its place in its organization's chain.
 pub(super) async fn append(tx: &mut AnyConnection, origin: Uuid, event: &Event) -> Result<(), sqlx::Error> {
-    let number: i64 = sqlx::query(NUMBER).fetch_one(&mut *tx).await?.try_get(0)?;
+    let record = Record::from(event);
+    let number = take_numbers(tx, 1).await?;
+    let (newest, previous) = head(tx, &record.org).await?;
+    let sequence = newest + 1;
+    let hash = previous.next(sequence, &record);
+    set_head(tx, &record.org, (sequence, hash)).await?;
     sqlx::query(APPEND)
         .bind(number)
-        .bind(event.id.to_string())
-        .bind(event.org.as_ref().map_or("", OrgId::as_str))
-        .bind(event.r#type.as_str())
-        .bind(millis(event.at))
+        .bind(record.id)
+        .bind(record.org)
+        .bind(record.r#type)
+        .bind(millis(record.at))
         .bind(to_json(&*event.actor))
-        .bind(event.connection.as_ref().map(|name| name.as_str().to_owned()))
-        .bind(event.version.as_ref().map(|version| version.as_str().to_owned()))
-        .bind(event.token.map(|id| id.to_string()))
-        .bind(event.request_id.as_ref().map(|id| id.as_str().to_owned()))
+        .bind(record.actor.id)
+        .bind(record.connection)
+        .bind(record.version)
+        .bind(record.token)
+        .bind(record.request_id)
         .bind(origin.to_string())
+        .bind(sequence)
+        .bind(hash.to_string())
         .execute(tx)
         .await
         .map(drop)
 }
 
+/// A page starts at an event's id and not at its number, which would tell an organization how much
+/// happens in the others.
 pub(super) async fn list(
     db: &Database,
     org: &OrgId,
-    r#type: Option<EventType>,
+    filter: &EventFilter,
     before: Option<Uuid>,
     limit: u16,
-) -> Result<Page<Event, Uuid>, sqlx::Error> {
-    let rows = sqlx::query(LIST)
-        .bind(org.as_str())
-        .bind(before.map_or_else(String::new, |id| id.to_string()))
-        .bind(r#type.map_or("", EventType::as_str))
-        .bind(i64::from(limit) + 1)
-        .fetch_all(db.pool())
-        .await?;
+) -> Result<Page<Listed, Uuid>, sqlx::Error> {
+    let before = before.map(|id| id.to_string());
+    let wanted = [
+        ("number < (SELECT number FROM events WHERE org = $1 AND id =", before.as_deref(), ")"),
+        ("type =", filter.r#type.map(EventType::as_str), ""),
+        ("connection =", filter.connection.as_ref().map(ConnectionName::as_str), ""),
+        ("actor_id =", filter.actor.as_deref(), ""),
+    ];
+    let (mut sql, mut texts) = (select!("org = $1").to_owned(), Vec::new());
+    for (condition, value, end) in wanted {
+        if let Some(value) = value {
+            texts.push(value);
+            let _ = write!(sql, " AND {condition} ${}{end}", texts.len() + 1); // writing to memory does not fail
+        }
+    }
+    let mut numbers = Vec::new();
+    for (condition, time) in [("at >=", filter.since), ("at <", filter.until)] {
+        if let Some(time) = time {
+            numbers.push(millis(time));
+            let _ = write!(sql, " AND {condition} ${}", texts.len() + numbers.len() + 1);
+        }
+    }
+    numbers.push(i64::from(limit) + 1);
+    let _ = write!(sql, " ORDER BY number DESC LIMIT ${}", texts.len() + numbers.len() + 1);
+    // Safe: made of the text above alone.
+    let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(org.as_str());
+    for text in texts {
+        query = query.bind(text);
+    }
+    for number in numbers {
+        query = query.bind(number);
+    }
+    let rows = query.fetch_all(db.pool()).await?;
     let more = rows.len() > usize::from(limit);
-    let page = rows.iter().take(limit.into()).map(read).collect::<Result<Vec<_>, _>>()?;
-    let next = if more { page.last().map(|last| last.id) } else { None };
+    let page = rows.iter().take(limit.into()).map(listed).collect::<Result<Vec<_>, _>>()?;
+    let last = if more { page.last() } else { None };
+    let next = last.map(|last| decoded(last.record.id.parse())).transpose()?;
     Ok((page, next))
 }
 
-#[async_trait]
-impl SystemIndex for Database {
-    async fn ping(&self) -> Result<(), IndexError> {
-        self.within(sqlx::query("SELECT newest FROM event_counter").fetch_one(self.pool())).await.map(drop)
-    }
-
-    async fn pending_writes(&self, limit: u16) -> Result<Vec<Intent>, IndexError> {
-        self.within(writes::pending(self, limit)).await
-    }
-
-    async fn newest_event(&self) -> Result<i64, IndexError> {
-        let query = sqlx::query("SELECT newest FROM event_counter");
-        self.within(async { query.fetch_one(self.pool()).await?.try_get(0) }).await
-    }
-
-    async fn changes_after(&self, after: i64, limit: u16) -> Result<Vec<Change>, IndexError> {
-        let query = sqlx::query(AFTER).bind(after).bind(i64::from(limit));
-        let own = self.origin.to_string();
-        self.within(async {
-            let change = |row: &AnyRow| {
-                let org = row.try_get::<String, _>("org")?.parse();
-                let connection = row.try_get::<Option<String>, _>("connection")?.map(|name| name.parse());
-                Ok(Change {
-                    number: row.try_get("number")?,
-                    own: row.try_get::<String, _>("origin")? == own,
-                    r#type: row.try_get::<String, _>("type")?.parse().ok(),
-                    secret: org.ok().zip(connection.and_then(Result::ok)).map(|(o, c)| SecretName::new(o, c)),
-                })
-            };
-            query.fetch_all(self.pool()).await?.iter().map(change).collect()
-        })
-        .await
-    }
-
-    async fn end_leases(&self, by: Timestamp) -> Result<(), IndexError> {
-        self.within(writes::end_leases(self, by)).await
-    }
-
-    async fn take_lease(&self, name: &str, now: Timestamp, until: Timestamp) -> Result<bool, IndexError> {
-        self.within(checks::take_lease(self, name, now, until)).await
-    }
-
-    async fn end_lease(&self, name: &str) -> Result<(), IndexError> {
-        self.within(checks::end_lease(self, name)).await
-    }
-
-    async fn claim_checks(
-        &self,
-        now: Timestamp,
-        again_at: Timestamp,
-        limit: u16,
-    ) -> Result<Vec<SecretName>, IndexError> {
-        self.within(checks::claim(self, now, again_at, limit)).await
-    }
-
-    async fn forget_answers(&self, before: Timestamp) -> Result<(), IndexError> {
-        self.within(writes::forget_answers(self, before)).await
-    }
+fn listed(row: &AnyRow) -> Result<Listed, sqlx::Error> {
+    let sequence: Option<i64> = row.try_get("sequence")?;
+    let hash: Option<String> = row.try_get("hash")?;
+    let hash = decoded(hash.map(|hash| hash.parse()).transpose())?;
+    Ok(Listed { record: read(row)?, place: sequence.zip(hash) })
 }
 
-fn read(row: &AnyRow) -> Result<Event, sqlx::Error> {
+/// A row as a link of a chain. It may have been tampered with: what can't be read is left out.
+pub(super) fn link(row: &AnyRow) -> Result<Link, sqlx::Error> {
+    let record = read(row).ok();
+    let actor_id = row.try_get::<Option<String>, _>("actor_id").ok().flatten();
+    Ok(Link {
+        sequence: row.try_get("sequence")?,
+        hash: row.try_get::<Option<String>, _>("hash").ok().flatten().and_then(|hash| hash.parse().ok()),
+        id: row.try_get("id").unwrap_or_default(),
+        searchable: record.as_ref().is_some_and(|record| actor_id.as_ref() == Some(&record.actor.id)),
+        record,
+    })
+}
+
+pub(super) fn read(row: &AnyRow) -> Result<Record, sqlx::Error> {
     let text = |column| row.try_get::<String, _>(column);
     let maybe = |column| row.try_get::<Option<String>, _>(column);
-    let org = text("org")?;
-    Ok(Event {
-        id: decoded(text("id")?.parse())?,
-        org: if org.is_empty() { None } else { Some(decoded(org.parse())?) },
-        r#type: decoded(text("type")?.parse())?,
-        at: from_millis(row.try_get("at")?)?,
-        actor: Arc::new(from_json(&text("actor")?)?),
-        connection: decoded(maybe("connection")?.map(|name| name.parse()).transpose())?,
-        version: decoded(maybe("version")?.map(|version| version.parse()).transpose())?,
-        token: decoded(maybe("token")?.map(|id| id.parse()).transpose())?,
-        request_id: decoded(maybe("request_id")?.map(|id| id.parse()).transpose())?,
+    Ok(Record {
+        id: text("id")?,
+        org: text("org")?,
+        r#type: text("type")?,
+        at: time(row)?,
+        actor: from_json(&text("actor")?)?,
+        connection: maybe("connection")?,
+        version: maybe("version")?,
+        token: maybe("token")?,
+        request_id: maybe("request_id")?,
+        count: row.try_get("count")?,
     })
+}
+
+fn time(row: &AnyRow) -> Result<Timestamp, sqlx::Error> {
+    from_millis(row.try_get("at")?)
 }

@@ -16,9 +16,9 @@ use zeroize::Zeroizing;
 use crate::{
     broker::{
         cache::{Freshness, Served},
-        credentials::CredentialReader,
+        credentials::{CredentialReader, Reading},
     },
-    domain::access::Read,
+    domain::{access::Read, secret::Version},
     http::{
         error::{Problem, ProblemBody},
         extract::{Held, Parameters, PastCache, Permitted, Query},
@@ -79,20 +79,23 @@ pub(in crate::http) async fn read_credentials(
     PastCache(past_cache): PastCache,
     held: Held,
 ) -> Result<Response, Problem> {
-    if let Some(WhichVersion::Previous) = version {
-        return Ok(answer(&reader.read_previous(&permit).await?, &held));
-    }
-    let freshness = if past_cache { Freshness::Now } else { Freshness::Cached };
-    Ok(answer(&*reader.read(&permit, freshness).await?, &held))
+    let held = |version: &Version| held.includes(version);
+    let reading = match version {
+        Some(WhichVersion::Previous) => reader.read_previous(&permit, held).await?,
+        None if past_cache => reader.read(&permit, Freshness::Now, held).await?,
+        None => reader.read(&permit, Freshness::Cached, held).await?,
+    };
+    Ok(answer(&reading))
 }
 
-fn answer(served: &Served, held: &Held) -> Response {
-    let etag = [(header::ETAG, format!("\"{}\"", served.version))];
-    if held.includes(&served.version) {
-        return (StatusCode::NOT_MODIFIED, etag).into_response();
-    }
+fn answer(reading: &Reading) -> Response {
+    let etag = |version: &Version| [(header::ETAG, format!("\"{version}\""))];
+    let served = match reading {
+        Reading::Held(version) => return (StatusCode::NOT_MODIFIED, etag(version)).into_response(),
+        Reading::Keys(served) => served,
+    };
     let json = [(header::CONTENT_TYPE, "application/json")];
-    (etag, json, Body::from(body(served))).into_response()
+    (etag(&served.version), json, Body::from(body(served))).into_response()
 }
 
 /// Written by hand, so that the one buffer that holds the keys is wiped when the answer is sent. The

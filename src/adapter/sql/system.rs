@@ -1,0 +1,74 @@
+//! The questions of background tasks.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use sqlx::{Row, any::AnyRow};
+
+use super::{Database, checks, writes};
+use crate::{
+    domain::secret::SecretName,
+    port::index::{Change, IndexError, Intent, SystemIndex},
+};
+
+const AFTER: &str =
+    "SELECT number, org, type, connection, origin FROM events WHERE number > $1 ORDER BY number LIMIT $2";
+
+#[async_trait]
+impl SystemIndex for Database {
+    async fn ping(&self) -> Result<(), IndexError> {
+        self.within(sqlx::query("SELECT newest FROM event_counter").fetch_one(self.pool())).await.map(drop)
+    }
+
+    async fn pending_writes(&self, limit: u16) -> Result<Vec<Intent>, IndexError> {
+        self.within(writes::pending(self, limit)).await
+    }
+
+    async fn newest_event(&self) -> Result<i64, IndexError> {
+        let query = sqlx::query("SELECT newest FROM event_counter");
+        self.within(async { query.fetch_one(self.pool()).await?.try_get(0) }).await
+    }
+
+    async fn changes_after(&self, after: i64, limit: u16) -> Result<Vec<Change>, IndexError> {
+        let query = sqlx::query(AFTER).bind(after).bind(i64::from(limit));
+        let own = self.origin.to_string();
+        self.within(async {
+            let change = |row: &AnyRow| {
+                let org = row.try_get::<String, _>("org")?.parse();
+                let connection = row.try_get::<Option<String>, _>("connection")?.map(|name| name.parse());
+                Ok(Change {
+                    number: row.try_get("number")?,
+                    own: row.try_get::<String, _>("origin")? == own,
+                    r#type: row.try_get::<String, _>("type")?.parse().ok(),
+                    secret: org.ok().zip(connection.and_then(Result::ok)).map(|(o, c)| SecretName::new(o, c)),
+                })
+            };
+            query.fetch_all(self.pool()).await?.iter().map(change).collect()
+        })
+        .await
+    }
+
+    async fn end_leases(&self, by: Timestamp) -> Result<(), IndexError> {
+        self.within(writes::end_leases(self, by)).await
+    }
+
+    async fn take_lease(&self, name: &str, now: Timestamp, until: Timestamp) -> Result<bool, IndexError> {
+        self.within(checks::take_lease(self, name, now, until)).await
+    }
+
+    async fn end_lease(&self, name: &str) -> Result<(), IndexError> {
+        self.within(checks::end_lease(self, name)).await
+    }
+
+    async fn claim_checks(
+        &self,
+        now: Timestamp,
+        again_at: Timestamp,
+        limit: u16,
+    ) -> Result<Vec<SecretName>, IndexError> {
+        self.within(checks::claim(self, now, again_at, limit)).await
+    }
+
+    async fn forget_answers(&self, before: Timestamp) -> Result<(), IndexError> {
+        self.within(writes::forget_answers(self, before)).await
+    }
+}

@@ -1,0 +1,189 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::*;
+use crate::{
+    domain::{
+        access::{ActorType, Caller, Reach},
+        clock::{CountingRandom, ManualClock},
+        event::chain::{ChainHash, Link},
+    },
+    port::{audit::Ends, index::IndexError},
+};
+
+/// Keeps lines as the log would.
+#[derive(Default)]
+struct Lines {
+    there: Mutex<HashMap<Uuid, (Reads, bool)>>,
+    down: AtomicBool,
+    /// Takes what it is told, and then says that it failed.
+    unsure: AtomicBool,
+}
+
+impl Lines {
+    /// The counts by version, oldest line first.
+    fn counts(&self) -> Vec<(String, i64)> {
+        let there = self.there.lock().unwrap();
+        let mut lines: Vec<_> = there.values().map(|(reads, _)| reads.clone()).collect();
+        lines.sort_by_key(|line| line.id);
+        lines.into_iter().map(|line| (line.version.as_str()[..1].to_owned(), line.count)).collect()
+    }
+
+    fn close(&self) {
+        self.there.lock().unwrap().values_mut().for_each(|(_, closed)| *closed = true);
+    }
+}
+
+#[async_trait::async_trait]
+impl AuditIndex for Lines {
+    async fn record_reads(&self, reads: &[Reads]) -> Result<Vec<Closed>, IndexError> {
+        let down = || IndexError::Unavailable("down".into());
+        if self.down.load(Ordering::SeqCst) {
+            return Err(down());
+        }
+        let (mut there, mut refused) = (self.there.lock().unwrap(), Vec::new());
+        for line in reads {
+            match there.get(&line.id) {
+                Some((closed, true)) if closed.count != line.count => {
+                    refused.push(Closed { id: line.id, count: closed.count });
+                }
+                Some((_, true)) => {}
+                _ => drop(there.insert(line.id, (line.clone(), false))),
+            }
+        }
+        if self.unsure.load(Ordering::SeqCst) { Err(down()) } else { Ok(refused) }
+    }
+
+    async fn seal(&self, _: Timestamp, _: u16) -> Result<usize, IndexError> {
+        unreachable!()
+    }
+    async fn next_org(&self, _: &str) -> Result<Option<String>, IndexError> {
+        unreachable!()
+    }
+    async fn find_ends(&self, _: &str) -> Result<Option<Ends>, IndexError> {
+        unreachable!()
+    }
+    async fn links_after(&self, _: &str, _: i64, _: u16) -> Result<Vec<Link>, IndexError> {
+        unreachable!()
+    }
+    async fn link_up_to(&self, _: &str, _: i64) -> Result<Option<Link>, IndexError> {
+        unreachable!()
+    }
+    async fn count_open(&self, _: &str) -> Result<i64, IndexError> {
+        unreachable!()
+    }
+    async fn orgs_to_prune(&self, _: &str, _: Timestamp, _: u16) -> Result<Vec<String>, IndexError> {
+        unreachable!()
+    }
+    async fn prune(&self, _: &str, _: &Ends, _: i64, _: ChainHash) -> Result<bool, IndexError> {
+        unreachable!()
+    }
+}
+
+struct Rig {
+    clock: Arc<ManualClock>,
+    lines: Arc<Lines>,
+    log: ReadLog,
+    recorder: ReadRecorder,
+    permit: Permit<Read>,
+}
+
+impl Rig {
+    fn with_room(most: usize) -> Self {
+        let clock = Arc::new(ManualClock::at("2026-11-22T10:00:30Z".parse().unwrap()));
+        let log = ReadLog::with(
+            most,
+            Duration::from_millis(300),
+            clock.clone(),
+            Arc::new(CountingRandom::default()),
+        );
+        let lines = Arc::new(Lines::default());
+        let actor = Actor { r#type: ActorType::Token, id: "t".into(), name: None };
+        let caller = Caller::new(actor, Reach::everything());
+        let permit = caller.permit("acme".parse().unwrap(), "vapi".parse().unwrap()).unwrap();
+        let recorder = ReadRecorder::new(log.clone(), lines.clone());
+        Self { clock, lines, log, recorder, permit }
+    }
+
+    async fn read(&self, version: &str, times: usize) -> Result<(), Error> {
+        for _ in 0..times {
+            self.log.record(&self.permit, &version.repeat(32).parse().unwrap()).await?;
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_line_counts_one_version_within_one_minute() {
+    let rig = Rig::with_room(10);
+    rig.read("a", 3).await.unwrap();
+    rig.recorder.run_once().await.unwrap();
+    rig.clock.advance(Duration::from_millis(500));
+    rig.read("a", 2).await.unwrap();
+    rig.clock.advance(Duration::from_millis(500));
+    rig.read("b", 1).await.unwrap();
+    rig.recorder.run_once().await.unwrap();
+    rig.clock.advance(Duration::from_secs(30));
+    rig.read("a", 4).await.unwrap();
+    rig.recorder.run_once().await.unwrap();
+    let expected = [("a", 5), ("b", 1), ("a", 4)].map(|(version, count)| (version.to_owned(), count));
+    assert_eq!(rig.lines.counts(), expected);
+}
+
+#[tokio::test]
+async fn nothing_is_lost_or_counted_twice_by_a_failing_database() {
+    let rig = Rig::with_room(10);
+    rig.lines.down.store(true, Ordering::SeqCst);
+    rig.read("a", 2).await.unwrap();
+    rig.recorder.run_once().await.unwrap_err();
+    rig.lines.down.store(false, Ordering::SeqCst);
+    rig.lines.unsure.store(true, Ordering::SeqCst);
+    rig.read("a", 1).await.unwrap();
+    rig.recorder.run_once().await.unwrap_err();
+    // The minute ends, and the line is sealed with what reached the log.
+    rig.lines.close();
+    rig.lines.unsure.store(false, Ordering::SeqCst);
+    rig.clock.advance(Duration::from_millis(1));
+    rig.read("a", 4).await.unwrap();
+    rig.recorder.run_once().await.unwrap();
+    assert_eq!(rig.lines.counts(), [("a".to_owned(), 3), ("a".to_owned(), 4)]);
+    rig.recorder.run_once().await.unwrap();
+    assert_eq!(rig.lines.counts().len(), 2);
+}
+
+#[tokio::test]
+async fn without_room_readers_wait_and_are_refused() {
+    let rig = Rig::with_room(2);
+    rig.lines.down.store(true, Ordering::SeqCst);
+    rig.read("a", 1).await.unwrap();
+    rig.read("b", 1).await.unwrap();
+    rig.recorder.run_once().await.unwrap_err();
+    let refused = rig.read("c", 1).await.unwrap_err();
+    assert!(matches!(refused, Error::Unavailable { store: false, .. }), "{refused}");
+    rig.read("a", 1).await.unwrap();
+
+    rig.lines.down.store(false, Ordering::SeqCst);
+    let written = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        rig.recorder.run_once().await.unwrap();
+    };
+    let (waited, ()) = tokio::join!(rig.read("c", 1), written);
+    waited.unwrap();
+    rig.recorder.run_once().await.unwrap();
+    let counts: HashMap<_, _> = rig.lines.counts().into_iter().collect();
+    assert_eq!(counts, HashMap::from([("a".into(), 2), ("b".into(), 1), ("c".into(), 1)]));
+}
+
+#[tokio::test]
+async fn the_end_waits_until_all_is_written() {
+    let Rig { lines, log, recorder, permit, .. } = Rig::with_room(10);
+    log.record(&permit, &"a".repeat(32).parse().unwrap()).await.unwrap();
+    lines.down.store(true, Ordering::SeqCst);
+    let stop = CancellationToken::new();
+    stop.cancel();
+    let mended = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        lines.down.store(false, Ordering::SeqCst);
+    };
+    tokio::join!(recorder.run(stop), mended);
+    assert_eq!(lines.counts(), [("a".to_owned(), 1)]);
+}

@@ -1,0 +1,100 @@
+//! Removes events past their time from the audit log.
+//!
+//! Only from the beginning of each chain, and only what fits: the hash of the newest removed event is kept,
+//! so that the rest can still be verified. Where something does not fit, nothing is removed, since what is
+//! there is evidence. Several replicas may do so at once.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use super::error::Error;
+use crate::{
+    domain::{clock::Clock, event::chain::Walk},
+    port::audit::AuditIndex,
+};
+
+/// How often it looks.
+const EVERY: Duration = Duration::from_hours(1);
+
+/// How many events are removed at once.
+const BATCH: u16 = 500;
+
+/// How many organizations are asked for at once.
+const ORGS: u16 = 100;
+
+/// Removes events past their time.
+pub struct Retention {
+    index: Arc<dyn AuditIndex>,
+    clock: Arc<dyn Clock>,
+    keep: Duration,
+}
+
+impl Retention {
+    /// Keeps events in `index` for so long.
+    #[must_use]
+    pub fn new(index: Arc<dyn AuditIndex>, clock: Arc<dyn Clock>, keep: Duration) -> Self {
+        Self { index, clock, keep }
+    }
+
+    /// Looks at once and then every hour, until told to stop.
+    pub async fn run(self, stop: CancellationToken) {
+        while let Some(result) = stop.run_until_cancelled(self.run_once()).await {
+            if let Err(error) = result {
+                tracing::warn!(%error, "old events can't be removed at present");
+            }
+            if stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_none() {
+                break;
+            }
+        }
+    }
+
+    /// Removes what is past its time now.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn run_once(&self) -> Result<(), Error> {
+        let before = self.clock.now() - self.keep;
+        // Of no organization: what concerns all of them.
+        self.prune("", before).await?;
+        let mut after = String::new();
+        loop {
+            let orgs = self.index.orgs_to_prune(&after, before, ORGS).await?;
+            for org in &orgs {
+                self.prune(org, before).await?;
+            }
+            match orgs.last() {
+                Some(last) if orgs.len() == usize::from(ORGS) => after.clone_from(last),
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    async fn prune(&self, org: &str, before: Timestamp) -> Result<(), Error> {
+        let mut removed = 0;
+        while let Some(ends) = self.index.find_ends(org).await? {
+            let mut walk = Walk::after(ends.pruned, ends.pruned_hash);
+            for link in self.index.links_after(org, ends.pruned, BATCH).await? {
+                if link.record.as_ref().is_some_and(|record| record.at >= before) {
+                    break;
+                }
+                if let Some(fault) = walk.step(&link) {
+                    tracing::error!(org, %fault, "old events are not removed: the audit log was tampered with");
+                    return Ok(());
+                }
+            }
+            if walk.sequence == ends.pruned {
+                break;
+            }
+            // If another replica was quicker, this one looks again.
+            if self.index.prune(org, &ends, walk.sequence, walk.hash).await? {
+                removed += walk.sequence - ends.pruned;
+            }
+        }
+        if removed > 0 {
+            tracing::info!(org, removed, "events past their time were removed");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,61 @@
+//! Gives open lines of the audit log their place in their organization's chain.
+//!
+//! Lines of reads are open while their minute runs, so that they can be counted up. Any replica seals them
+//! when it is over, those of a replica that crashed too, and what an older version of keybroker appended.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use super::error::Error;
+use crate::{domain::clock::Clock, port::audit::AuditIndex};
+
+/// How often it looks.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// How long after a minute its lines may still grow. What comes later gets a line of its own.
+const STRAGGLERS: Duration = Duration::from_secs(5);
+
+const BATCH: u16 = 500;
+
+/// Seals open lines.
+pub struct Sealer {
+    index: Arc<dyn AuditIndex>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Sealer {
+    /// A sealer of the log in `index`.
+    #[must_use]
+    pub fn new(index: Arc<dyn AuditIndex>, clock: Arc<dyn Clock>) -> Self {
+        Self { index, clock }
+    }
+
+    /// Looks at once and then every few seconds, until told to stop.
+    pub async fn run(self, stop: CancellationToken) {
+        while let Some(result) = stop.run_until_cancelled(self.run_once()).await {
+            if let Err(error) = result {
+                tracing::warn!(%error, "events can't be sealed at present");
+            }
+            if stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_none() {
+                break;
+            }
+        }
+    }
+
+    /// Seals what can be sealed now.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn run_once(&self) -> Result<(), Error> {
+        let before = start_of_minute(self.clock.now() - STRAGGLERS);
+        while self.index.seal(before, BATCH).await? == usize::from(BATCH) {}
+        Ok(())
+    }
+}
+
+fn start_of_minute(time: Timestamp) -> Timestamp {
+    let second = time.as_second().div_euclid(60) * 60;
+    Timestamp::from_second(second).unwrap_or(time)
+}

@@ -1,0 +1,95 @@
+//! What keeps the audit log: the reads that are counted into it, its chains, and what is removed in time.
+//!
+//! Chains are named by the organization's text as the log holds it, empty for what concerns all of them:
+//! whoever verifies a log must not stumble over what was done to it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::index::IndexError;
+use crate::domain::{
+    access::Actor,
+    event::chain::{ChainHash, Link},
+    secret::{SecretName, Version},
+};
+
+/// What one token read of one version of one connection within a minute: one line of the log.
+#[derive(Debug, Clone)]
+pub struct Reads {
+    /// The line's id.
+    pub id: Uuid,
+    /// What was read.
+    pub secret: SecretName,
+    /// Which version of it.
+    pub version: Version,
+    /// By whom.
+    pub actor: Arc<Actor>,
+    /// When first.
+    pub at: Timestamp,
+    /// How often.
+    pub count: i64,
+}
+
+/// A line that was sealed before it could be given its count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Closed {
+    /// The line's id.
+    pub id: Uuid,
+    /// The count that it has, for good.
+    pub count: i64,
+}
+
+/// Where a chain begins and ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ends {
+    /// The number of its newest event; 0 before the first one.
+    pub newest: i64,
+    /// The hash of that.
+    pub newest_hash: ChainHash,
+    /// The number of the newest event that was removed for its age; 0 before the first one.
+    pub pruned: i64,
+    /// The hash of that.
+    pub pruned_hash: ChainHash,
+}
+
+/// The keeping of the audit log.
+#[async_trait]
+pub trait AuditIndex: Send + Sync {
+    /// Makes each line tell its count, and appends those that are not there. Doing so again changes
+    /// nothing. Returns the lines that were sealed before, and so keep the count they have.
+    async fn record_reads(&self, reads: &[Reads]) -> Result<Vec<Closed>, IndexError>;
+
+    /// Gives open lines their place in their chains: those of reads only if they are from before
+    /// `reads_before`. Returns how many it sealed, at most `limit`.
+    async fn seal(&self, reads_before: Timestamp, limit: u16) -> Result<usize, IndexError>;
+
+    /// The next organization, after `after`, of which the log holds anything.
+    async fn next_org(&self, after: &str) -> Result<Option<String>, IndexError>;
+
+    /// Where an organization's chain begins and ends; nothing if it has none.
+    async fn find_ends(&self, org: &str) -> Result<Option<Ends>, IndexError>;
+
+    /// The events of a chain after number `after`, oldest first.
+    async fn links_after(&self, org: &str, after: i64, limit: u16) -> Result<Vec<Link>, IndexError>;
+
+    /// The oldest event in its place up to number `end`, if there is one.
+    async fn link_up_to(&self, org: &str, end: i64) -> Result<Option<Link>, IndexError>;
+
+    /// How many events of an organization wait for their place.
+    async fn count_open(&self, org: &str) -> Result<i64, IndexError>;
+
+    /// Organizations after `after` whose oldest event is from before `before`.
+    async fn orgs_to_prune(
+        &self,
+        after: &str,
+        before: Timestamp,
+        limit: u16,
+    ) -> Result<Vec<String>, IndexError>;
+
+    /// Removes the events after `ends.pruned` up to number `up_to`, which carries `hash`, and notes that
+    /// the chain begins there. False, and nothing done, if it no longer begins where `ends` says.
+    async fn prune(&self, org: &str, ends: &Ends, up_to: i64, hash: ChainHash) -> Result<bool, IndexError>;
+}
