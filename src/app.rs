@@ -24,11 +24,13 @@ use crate::{
         credentials::CredentialReader,
         events::Events,
         health::Health,
+        portal::Portal,
         reads::{ReadLog, ReadRecorder},
         reconcile::Reconciler,
         retention::Retention,
         schedule::Scheduler,
         seal::Sealer,
+        sessions::{SessionSettings, Sessions},
         tokens::{TokenSettings, Tokens},
     },
     config::Settings,
@@ -95,7 +97,7 @@ impl App {
             max_bytes: settings.cache_max_bytes,
         };
         let core = Core::new(&settings, &ground, cache)?;
-        let Ground { database, store, clock, random, .. } = ground;
+        let Ground { database, store, catalogue, clock, random } = ground;
         let index = Arc::new(database.clone());
         let system: Arc<dyn SystemIndex> = index.clone();
         let reads = ReadLog::new(Arc::clone(&clock), Arc::clone(&random));
@@ -108,25 +110,36 @@ impl App {
             tokens.ensure_bootstrap(token).await.map_err(failed)?;
         }
 
+        let listener = listen(settings.listen).await?;
+        let address = local_address(&listener)?;
+        let events = Events::new(index.clone());
+        let sessions = Sessions::new(
+            index.clone(),
+            catalogue,
+            session_settings(&settings, address),
+            Arc::clone(&clock),
+            Arc::clone(&random),
+        );
         let state = AppState {
             connections: core.connections.clone(),
             verifier: core.verifier.clone(),
             credentials: CredentialReader::new(
-                index.clone(),
+                index,
                 Arc::clone(&store),
                 core.cache.clone(),
                 reads.clone(),
                 Arc::clone(&clock),
             ),
+            sessions: sessions.clone(),
+            portal: Portal::new(core.connections.clone(), core.verifier.clone(), events.clone(), sessions),
             tokens: tokens.clone(),
-            events: Events::new(index),
+            events,
             health: Health::new(Arc::clone(&system), store, Arc::clone(&clock)),
             prefix: settings.prefix.clone(),
         };
-        let listener = listen(settings.listen).await?;
         let admin_listener = listen(settings.admin_listen).await?;
         let app = Self {
-            address: local_address(&listener)?,
+            address,
             admin_address: local_address(&admin_listener)?,
             tokens,
             database,
@@ -206,6 +219,18 @@ async fn finish(tracker: &TaskTracker, latest: Instant) {
     tracker.close();
     if timeout_at(latest, tracker.wait()).await.is_err() {
         tracing::warn!("something took longer than the grace time and was cut off");
+    }
+}
+
+/// Without a public URL of its own the portal is where the service listens.
+fn session_settings(settings: &Settings, address: SocketAddr) -> SessionSettings {
+    let portal = &settings.portal;
+    let public_url = portal.public_url.as_ref().map(|url| url.as_str().to_owned());
+    SessionSettings {
+        public_url: public_url.unwrap_or_else(|| format!("http://{address}")),
+        return_origins: portal.return_origins.clone(),
+        idle: portal.idle,
+        lifetime: portal.lifetime,
     }
 }
 

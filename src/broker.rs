@@ -4,6 +4,7 @@
 //! whole or not at all, [`reconcile`] what finishes them after a crash, [`verification`] tries keys
 //! with their providers, and [`changes`] is how other replicas hear of all this. The audit log is told of
 //! reads by [`reads`], made a chain by [`seal`], kept for its time by [`retention`] and checked by [`audit`].
+//! [`sessions`] and [`portal`] are what an organization's admin has of all this.
 //! Errors here know nothing of HTTP.
 
 pub mod audit;
@@ -15,11 +16,13 @@ pub mod error;
 pub mod events;
 pub mod health;
 pub mod import;
+pub mod portal;
 pub mod reads;
 pub mod reconcile;
 pub mod retention;
 pub mod schedule;
 pub mod seal;
+pub mod sessions;
 pub mod tokens;
 pub mod verification;
 pub mod write;

@@ -3,12 +3,19 @@
 //! Every setting is a flag of `serve` and an environment variable. What can't be told from a flag alone
 //! (a store without its key file, say) is checked in [`ServeFlags::settings`], all at once.
 
+mod portal;
+mod providers;
+
 use std::{fmt, net::SocketAddr, num::NonZeroU32, path::PathBuf, str::FromStr, time::Duration};
 
 use bytesize::ByteSize;
-use clap::{ArgAction, Args, ValueEnum};
+use clap::{Args, ValueEnum};
 use jiff::{Span, SpanRelativeTo};
 
+pub use self::{
+    portal::{PortalFlags, PortalSettings},
+    providers::{ProviderFlags, ProviderSettings},
+};
 use crate::domain::{secret::Prefix, token::PlainToken};
 
 /// A setting that is missing or can't be used; says what to do.
@@ -72,81 +79,6 @@ pub enum StoreKind {
     Aws,
     /// The database, encrypted under a master key.
     Local,
-}
-
-/// How providers are known and asked.
-#[derive(Debug, Clone, Args)]
-pub struct ProviderFlags {
-    /// Further entries of the catalogue, or overrides of built-in ones (TOML).
-    #[arg(long, env = "KEYBROKER_PROVIDERS_FILE", value_name = "FILE")]
-    providers_file: Option<PathBuf>,
-
-    /// Let providers' URLs resolve to private and loopback addresses; for development.
-    #[arg(
-        long,
-        env = "KEYBROKER_ALLOW_PRIVATE_ADDRESSES",
-        default_value_t = false,
-        default_missing_value = "true",
-        num_args = 0..=1,
-        action = ArgAction::Set,
-        value_name = "BOOL"
-    )]
-    allow_private_addresses: bool,
-
-    /// How long a provider may take to say whether a key works.
-    #[arg(long, env = "KEYBROKER_VERIFY_TIMEOUT", default_value = "10s", value_name = "TIME", value_parser = duration)]
-    verify_timeout: Duration,
-
-    /// How long after a key was tried it is tried again by itself; 0s: never.
-    #[arg(long, env = "KEYBROKER_VERIFY_EVERY", default_value = "24h", value_name = "TIME", value_parser = duration)]
-    verify_every: Duration,
-
-    /// How long after a provider refused a stored key it is asked again, before the connection is changed.
-    #[arg(long, env = "KEYBROKER_VERIFY_CONFIRM_AFTER", default_value = "3s", value_name = "TIME", value_parser = duration)]
-    verify_confirm_after: Duration,
-}
-
-impl ProviderFlags {
-    /// The settings.
-    ///
-    /// # Errors
-    /// If a time is out of bounds.
-    pub fn settings(&self) -> Result<ProviderSettings, ConfigError> {
-        if self.verify_timeout.is_zero() || self.verify_timeout > LONGEST_TRY {
-            return Err(ConfigError("KEYBROKER_VERIFY_TIMEOUT must be above 0s and at most 30s".into()));
-        }
-        if self.verify_confirm_after > LONGEST_TRY {
-            return Err(ConfigError("KEYBROKER_VERIFY_CONFIRM_AFTER must be at most 30s".into()));
-        }
-        if !self.verify_every.is_zero() && self.verify_every < Duration::from_secs(1) {
-            return Err(ConfigError("KEYBROKER_VERIFY_EVERY must be 0s or at least 1s".into()));
-        }
-        Ok(ProviderSettings {
-            file: self.providers_file.clone().filter(|file| !file.as_os_str().is_empty()),
-            allow_private_addresses: self.allow_private_addresses,
-            timeout: self.verify_timeout,
-            every: self.verify_every,
-            confirm_after: self.verify_confirm_after,
-        })
-    }
-}
-
-/// The longest that one try of a key, and the wait before the second, may take: a caller waits for both.
-const LONGEST_TRY: Duration = Duration::from_secs(30);
-
-/// How providers are known and asked, checked.
-#[derive(Debug, Clone)]
-pub struct ProviderSettings {
-    /// Further entries of the catalogue.
-    pub file: Option<PathBuf>,
-    /// Whether their URLs may resolve to private addresses.
-    pub allow_private_addresses: bool,
-    /// How long one may take to answer.
-    pub timeout: Duration,
-    /// How long after a try keys are tried again.
-    pub every: Duration,
-    /// How long after a refusal it is asked again.
-    pub confirm_after: Duration,
 }
 
 /// The flags of `serve`.
@@ -226,6 +158,10 @@ pub struct ServeFlags {
     #[arg(long, env = "KEYBROKER_EVENTS_RETENTION", default_value = "0s", value_name = "TIME", value_parser = duration)]
     pub events_retention: Duration,
 
+    /// How the portal is reached and what it looks like.
+    #[command(flatten)]
+    pub portal: PortalFlags,
+
     /// How long a shutdown waits for what is under way.
     #[arg(long, env = "KEYBROKER_SHUTDOWN_GRACE", default_value = "20s", value_name = "TIME", value_parser = duration)]
     pub shutdown_grace: Duration,
@@ -268,6 +204,8 @@ pub struct Settings {
     pub providers: ProviderSettings,
     /// How long events are kept, if not for ever.
     pub events_retention: Option<Duration>,
+    /// How the portal is reached and what it looks like.
+    pub portal: PortalSettings,
     /// How long a shutdown waits.
     pub shutdown_grace: Duration,
 }
@@ -311,6 +249,7 @@ impl ServeFlags {
         let store = self.store().map_err(&mut note).ok();
         let bootstrap_token = self.bootstrap_token().map_err(&mut note).ok();
         let providers = self.providers.settings().map_err(&mut note).ok();
+        let portal = self.portal.settings().map_err(&mut note).ok();
         if self.store_timeout < Duration::from_millis(100) {
             note(ConfigError("KEYBROKER_STORE_TIMEOUT must be at least 100ms".into()));
         }
@@ -318,8 +257,10 @@ impl ServeFlags {
         if events_retention.is_some_and(|keep| keep < Duration::from_hours(24)) {
             note(ConfigError("KEYBROKER_EVENTS_RETENTION must be at least 1d, or 0s for ever".into()));
         }
-        match (url, store, bootstrap_token, providers) {
-            (Some(url), Some(store), Some(bootstrap_token), Some(providers)) if faults.is_empty() => {
+        match (url, store, bootstrap_token, providers, portal) {
+            (Some(url), Some(store), Some(bootstrap_token), Some(providers), Some(portal))
+                if faults.is_empty() =>
+            {
                 Ok(Settings {
                     listen: self.listen,
                     admin_listen: self.admin_listen,
@@ -336,6 +277,7 @@ impl ServeFlags {
                     token_rate: self.token_rate,
                     events_retention,
                     providers,
+                    portal,
                     shutdown_grace: self.shutdown_grace,
                 })
             }

@@ -16,5 +16,6 @@ pub mod policy;
 pub mod precondition;
 pub mod provider;
 pub mod secret;
+pub mod session;
 pub mod strict;
 pub mod token;

@@ -6,4 +6,5 @@
 pub mod audit;
 pub mod index;
 pub mod providers;
+pub mod sessions;
 pub mod store;

@@ -8,6 +8,7 @@ mod checks;
 mod connections;
 mod events;
 mod reads;
+mod sessions;
 mod system;
 mod tokens;
 mod writes;

@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use tokio_util::task::TaskTracker;
 
 use super::{
     error::{Conflict, Error},
-    verification::{Ask, Verifier},
+    verification::{Ask, Verdict, Verifier},
     write::{Terms, Work, Writer},
 };
 use crate::{
     domain::{
-        access::{Inspect, Permit, Write},
+        access::{Inspect, Permit, Visitor, Write},
         connection::Connection,
         id::{ConnectionName, OrgId, ProviderName},
         precondition::Precondition,
@@ -65,6 +64,22 @@ impl Connections {
         self.known(permit.on()).await?.ok_or(Error::NotFound)
     }
 
+    /// A connection as a visitor of the portal may see it; nothing, if there is none of that name.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if it is of a provider that the visit is not for, or what the database failed
+    /// with.
+    pub async fn find_for(
+        &self,
+        visitor: &Visitor,
+        name: &ConnectionName,
+    ) -> Result<Option<Connection>, Error> {
+        let found = self.writer.index.find_connection(visitor.org(), name).await?;
+        let Some(connection) = found else { return Ok(None) };
+        visitor.permit::<Inspect>(name.clone(), &connection.provider)?;
+        Ok(Some(connection))
+    }
+
     /// A page of an organization's connections, in the order of their names.
     ///
     /// # Errors
@@ -84,20 +99,45 @@ impl Connections {
     /// If the fields are not the provider's, the provider refuses them or does not say, a condition fails, another write is under way, or the store
     /// or the database does not do its part.
     pub async fn put(&self, permit: Permit<Write>, wanted: Wanted, terms: Terms) -> Result<Answer, Error> {
+        Ok(self.put_asking(permit, wanted, terms, Ask::Alone).await?.0)
+    }
+
+    /// As [`Connections::put`], and tells what the provider said, what the key opens included.
+    ///
+    /// # Errors
+    /// As [`Connections::put`].
+    pub async fn put_told(
+        &self,
+        permit: Permit<Write>,
+        wanted: Wanted,
+        terms: Terms,
+    ) -> Result<(Answer, Option<Verdict>), Error> {
+        self.put_asking(permit, wanted, terms, Ask::WithFacts).await
+    }
+
+    async fn put_asking(
+        &self,
+        permit: Permit<Write>,
+        wanted: Wanted,
+        terms: Terms,
+        ask: Ask,
+    ) -> Result<(Answer, Option<Verdict>), Error> {
         if let Some(answer) = self.writer.answered(permit.on(), &terms).await? {
-            return Ok(answer);
+            return Ok((answer, None));
         }
         let provider = self.provider(permit.on(), wanted.provider).await?;
         let entry = self.writer.catalogue.get(&provider).ok_or_else(Error::unknown_provider)?;
         let credentials = entry.check(wanted.credentials).map_err(Error::InvalidCredentials)?;
-        let verified_at = if wanted.verify && entry.verification().is_some() {
+        let verdict = if wanted.verify && entry.verification().is_some() {
             self.not_in_vain(permit.on(), &provider, &terms).await?;
-            Some(self.tried(entry, &credentials).await?)
+            Some(self.tried(entry, &credentials, ask).await?)
         } else {
             None
         };
+        let verified_at = verdict.as_ref().map(|verdict| verdict.checked_at);
         let plan = Plan::Put { provider, label: wanted.label, verified_at };
-        self.write(permit, plan, Work::Put(credentials), terms).await
+        let answer = self.write(permit, plan, Work::Put(credentials), terms).await?;
+        Ok((answer, verdict))
     }
 
     /// Refuses early what would be refused later anyway, so that no key is tried in vain.
@@ -117,11 +157,16 @@ impl Connections {
         Ok(())
     }
 
-    /// When the provider took the keys.
-    async fn tried(&self, provider: &Provider, credentials: &Credentials) -> Result<Timestamp, Error> {
-        let verdict = self.verifier.ask(provider, credentials, Ask::Alone).await;
+    /// What the provider said of keys that it took.
+    async fn tried(
+        &self,
+        provider: &Provider,
+        credentials: &Credentials,
+        ask: Ask,
+    ) -> Result<Verdict, Error> {
+        let verdict = self.verifier.ask(provider, credentials, ask).await;
         match verdict.outcome {
-            Outcome::Valid | Outcome::Unsupported => Ok(verdict.checked_at),
+            Outcome::Valid | Outcome::Unsupported => Ok(verdict),
             Outcome::Invalid => {
                 let remedy = match &provider.docs_url {
                     Some(url) => format!("Copy it again, whole, from {url}."),

@@ -37,6 +37,9 @@ pub enum Error {
     /// The provider did not say whether the key works; the text says why, and is for the caller.
     #[error("the provider is unreachable: {0}")]
     ProviderUnreachable(String),
+    /// The link was opened before, or it or its visit is too old.
+    #[error("the link is spent or expired")]
+    LinkExpired,
     /// The caller's condition does not hold.
     #[error("a precondition failed")]
     PreconditionFailed,
@@ -116,7 +119,7 @@ impl From<Denied> for Error {
     fn from(denied: Denied) -> Self {
         match denied {
             Denied::MissingScope(scope) => Self::MissingScope(scope),
-            Denied::OtherOrg => Self::NotFound,
+            Denied::OtherOrg | Denied::OtherProvider => Self::NotFound,
         }
     }
 }

@@ -224,6 +224,7 @@ impl Importer {
             Error::InvalidRequest(_)
             | Error::Unauthenticated(_)
             | Error::MissingScope(_)
+            | Error::LinkExpired
             | Error::KeyRejected(_)
             | Error::ProviderUnreachable(_)
             | Error::PreconditionFailed

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{error::Error, write::Writer};
-use crate::port::index::{ANSWERS_KEPT, SystemIndex};
+use crate::port::index::{ANSWERS_KEPT, SESSIONS_KEPT, SystemIndex};
 
 /// How often it looks when nothing tells it to look sooner.
 const EVERY: Duration = Duration::from_mins(1);
@@ -15,7 +15,7 @@ const EVERY: Duration = Duration::from_mins(1);
 /// How many writes it settles before it looks again.
 const BATCH: u16 = 200;
 
-/// Settles unfinished writes, and forgets idempotency keys past their day.
+/// Settles unfinished writes, and forgets idempotency keys and connect sessions past their time.
 pub struct Reconciler {
     system: Arc<dyn SystemIndex>,
     writer: Arc<Writer>,
@@ -55,6 +55,7 @@ impl Reconciler {
     pub async fn run_once(&self) -> Result<Duration, Error> {
         let now = self.writer.clock.now();
         self.system.forget_answers(now - ANSWERS_KEPT).await?;
+        self.system.forget_sessions(now - SESSIONS_KEPT).await?;
         let writes = self.system.pending_writes(BATCH).await?;
         let (mut next, mut open) = (EVERY, 0_u32);
         for intent in &writes {

@@ -9,7 +9,7 @@ use super::{Failure, announce, until_told_to_stop};
 use crate::{
     app::{App, generate_master_key},
     broker::tokens::{NewToken, operator},
-    config::{DatabaseUrl, LogFlags, ProviderFlags, Settings, StoreSettings},
+    config::{DatabaseUrl, LogFlags, PortalFlags, ProviderFlags, Settings, StoreSettings},
     domain::{
         access::Reach,
         secret::Prefix,
@@ -31,6 +31,9 @@ pub(super) struct Dev {
 
     #[command(flatten)]
     providers: ProviderFlags,
+
+    #[command(flatten)]
+    portal: PortalFlags,
 
     #[command(flatten)]
     log: LogFlags,
@@ -73,6 +76,7 @@ impl Dev {
             bootstrap_token: None,
             token_rate: None::<NonZeroU32>,
             providers: self.providers.settings()?,
+            portal: self.portal.settings()?,
             events_retention: None,
             shutdown_grace: Duration::from_secs(5),
         })

@@ -57,7 +57,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::scope::{Scope, UnknownScope};
 use super::{
-    id::{ConnectionName, OrgId},
+    id::{ConnectionName, OrgId, ProviderName},
     secret::SecretName,
 };
 
@@ -131,6 +131,8 @@ pub struct Actor {
 pub enum ActorType {
     /// A bearer of an API token.
     Token,
+    /// A person in the portal, as the app named them.
+    User,
     /// The service itself: a start, a background task.
     System,
     /// A person at the command line, with access to the database.
@@ -205,6 +207,87 @@ impl Caller {
     }
 }
 
+/// A visitor of the portal, whose connect session was opened.
+///
+/// It can do what the portal is for, in its own organization and with its own providers:
+///
+/// ```
+/// # use keybroker::domain::{access::*, id::*};
+/// # fn example(visitor: &Visitor, vapi: ConnectionName, provider: &ProviderName) -> Result<(), Denied> {
+/// let permit: Permit<Write> = visitor.permit(vapi, provider)?;
+/// # Ok(()) }
+/// ```
+/// ```compile_fail,E0277
+/// # use keybroker::domain::{access::*, id::*};
+/// # fn example(visitor: &Visitor, vapi: ConnectionName, provider: &ProviderName) -> Result<(), Denied> {
+/// let permit: Permit<Read> = visitor.permit(vapi, provider)?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Visitor {
+    org: OrgId,
+    actor: Arc<Actor>,
+    providers: Option<BTreeSet<ProviderName>>,
+}
+
+impl Visitor {
+    /// The visitor behind a session that was found open; of all providers, if none are named.
+    #[must_use]
+    pub fn new(org: OrgId, actor: Actor, providers: Option<BTreeSet<ProviderName>>) -> Self {
+        Self { org, actor: Arc::new(actor), providers }
+    }
+
+    /// The organization whose portal it is.
+    #[must_use]
+    pub fn org(&self) -> &OrgId {
+        &self.org
+    }
+
+    /// Who it is.
+    #[must_use]
+    pub fn actor(&self) -> &Arc<Actor> {
+        &self.actor
+    }
+
+    /// Whether the session is for this provider.
+    #[must_use]
+    pub fn may_use(&self, provider: &ProviderName) -> bool {
+        self.providers.as_ref().is_none_or(|providers| providers.contains(provider))
+    }
+
+    /// The providers that the session is for, if it is not for all.
+    #[must_use]
+    pub fn providers(&self) -> Option<&BTreeSet<ProviderName>> {
+        self.providers.as_ref()
+    }
+
+    /// A permit to do `A` with a connection of that provider.
+    ///
+    /// # Errors
+    /// If the session is for other providers.
+    pub fn permit<A: PortalAction>(
+        &self,
+        connection: ConnectionName,
+        provider: &ProviderName,
+    ) -> Result<Permit<A>, Denied> {
+        if !self.may_use(provider) {
+            return Err(Denied::OtherProvider);
+        }
+        Ok(self.make(SecretName::new(self.org.clone(), connection)))
+    }
+
+    /// A permit to do `A` with the organization as a whole. What it opens of other providers' connections
+    /// is for the broker to leave out.
+    #[must_use]
+    pub fn permit_org<A: PortalAction>(&self) -> Permit<A, OrgId> {
+        self.make(self.org.clone())
+    }
+
+    fn make<A, On>(&self, on: On) -> Permit<A, On> {
+        Permit { on, actor: Arc::clone(&self.actor), action: PhantomData }
+    }
+}
+
 /// Why there is no permit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
@@ -214,6 +297,9 @@ pub enum Denied {
     /// The token is for other organizations. A caller is told the same as of a missing connection.
     #[error("the token is for other organizations")]
     OtherOrg,
+    /// The portal's session is for other providers. A visitor is told the same as of a missing connection.
+    #[error("the session is for other providers")]
+    OtherProvider,
 }
 
 /// The background tasks that touch secrets on nobody's request.
@@ -312,9 +398,18 @@ actions! {
     Inspect => ConnectionsRead,
     /// To read the audit log.
     Audit => EventsRead,
+    /// To invite someone into the portal.
+    Invite => SessionsWrite,
     /// To make, list and revoke tokens.
     ManageTokens => TokensWrite,
 }
+
+/// What a visitor of the portal may do. Never [`Read`]: no page shows a key.
+pub trait PortalAction: Action {}
+
+impl PortalAction for Write {}
+impl PortalAction for Inspect {}
+impl PortalAction for Audit {}
 
 /// A permit with which the store may be read.
 ///

@@ -43,14 +43,7 @@ impl PlainToken {
     pub fn generate(random: &dyn Random) -> Self {
         let mut text = Zeroizing::new(String::with_capacity(START.len() + RANDOM + CHECKSUM));
         text.push_str(START);
-        let mut byte = [0];
-        while text.len() < START.len() + RANDOM {
-            random.fill(&mut byte);
-            // 248 is the largest multiple of 62 in a byte: above it, some characters would be likelier.
-            if byte[0] < 248 {
-                text.push(char::from(ALPHABET[usize::from(byte[0] % 62)]));
-            }
-        }
+        push_random(random, RANDOM, &mut text);
         let checksum = checksum(&text);
         text.push_str(&checksum);
         Self(SecretString::from(&**text))
@@ -94,6 +87,25 @@ impl fmt::Debug for PlainToken {
     }
 }
 
+/// So many random characters of 62.
+pub(super) fn random_text(random: &dyn Random, length: usize) -> SecretString {
+    let mut text = Zeroizing::new(String::with_capacity(length));
+    push_random(random, length, &mut text);
+    SecretString::from(&**text)
+}
+
+fn push_random(random: &dyn Random, length: usize, text: &mut String) {
+    let mut byte = [0];
+    let whole = text.len() + length;
+    while text.len() < whole {
+        random.fill(&mut byte);
+        // 248 is the largest multiple of 62 in a byte: above it, some characters would be likelier.
+        if byte[0] < 248 {
+            text.push(char::from(ALPHABET[usize::from(byte[0] % 62)]));
+        }
+    }
+}
+
 fn checksum(text: &str) -> String {
     let mut rest = crc32fast::hash(text.as_bytes());
     let mut digits = [b'0'; CHECKSUM];
@@ -109,7 +121,7 @@ fn checksum(text: &str) -> String {
 pub struct HashedToken([u8; 32]);
 
 impl HashedToken {
-    fn of(text: &str) -> Self {
+    pub(super) fn of(text: &str) -> Self {
         let hash = digest::digest(&digest::SHA256, text.as_bytes());
         Self(hash.as_ref().try_into().expect("a SHA-256 is 32 bytes"))
     }

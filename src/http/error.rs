@@ -103,6 +103,8 @@ problems! {
     no_such_route: NOT_FOUND, "no_such_route", "There is no such path";
     /// The path does not take this method.
     method_not_allowed: METHOD_NOT_ALLOWED, "method_not_allowed", "The path does not take this method";
+    /// A link of the portal is of no use any more.
+    link_expired: GONE, "link_expired", "The link is spent or expired";
     /// A condition does not hold.
     precondition_failed: PRECONDITION_FAILED, "precondition_failed", "The condition does not hold";
     /// Something stands in the way.
@@ -213,6 +215,9 @@ impl From<Error> for Problem {
                 "Correct the fields named in `errors`; GET /v1/providers tells what each provider takes.",
             )
             .fields(fields),
+            Error::LinkExpired => Self::link_expired(
+                "A link opens once, and for a limited time. Go back to the app and ask for a new one.",
+            ),
             Error::KeyRejected(detail) => Self::key_rejected(detail),
             Error::ProviderUnreachable(detail) => Self::provider_unreachable(detail).retry_after(PROVIDER_AGAIN),
             Error::PreconditionFailed => Self::precondition_failed(

@@ -5,7 +5,7 @@ use axum::extract::FromRef;
 use crate::{
     broker::{
         connections::Connections, credentials::CredentialReader, events::Events, health::Health,
-        tokens::Tokens, verification::Verifier,
+        portal::Portal, sessions::Sessions, tokens::Tokens, verification::Verifier,
     },
     domain::secret::Prefix,
 };
@@ -19,6 +19,10 @@ pub struct AppState {
     pub verifier: Verifier,
     /// Their keys.
     pub credentials: CredentialReader,
+    /// Connect sessions.
+    pub sessions: Sessions,
+    /// The portal.
+    pub portal: Portal,
     /// API tokens.
     pub tokens: Tokens,
     /// The audit log.

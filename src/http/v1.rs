@@ -4,6 +4,7 @@ pub mod connections;
 pub mod credentials;
 pub mod events;
 pub mod providers;
+pub mod sessions;
 pub mod tokens;
 pub mod verification;
 

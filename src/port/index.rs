@@ -278,6 +278,9 @@ pub trait SystemIndex: Send + Sync {
 
     /// Forgets idempotency keys from before `before`.
     async fn forget_answers(&self, before: Timestamp) -> Result<(), IndexError>;
+
+    /// Forgets connect sessions made before `before`.
+    async fn forget_sessions(&self, before: Timestamp) -> Result<(), IndexError>;
 }
 
 /// A change by whatever process, as the log tells it.
@@ -292,6 +295,9 @@ pub struct Change {
     /// To which secret, if to one.
     pub secret: Option<SecretName>,
 }
+
+/// How long connect sessions are kept: longer than any visit lasts.
+pub const SESSIONS_KEPT: Duration = Duration::from_hours(7 * 24);
 
 /// How long idempotency keys are kept.
 pub const ANSWERS_KEPT: Duration = Duration::from_hours(24);

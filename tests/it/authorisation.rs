@@ -81,6 +81,13 @@ fn operations() -> Vec<Operation> {
             none,
         ),
         row(Method::GET, "/v1/orgs/{org}/events", ScopeInOrg(Scope::EventsRead), 200, none),
+        row(
+            Method::POST,
+            "/v1/orgs/{org}/connect-sessions",
+            ScopeInOrg(Scope::SessionsWrite),
+            201,
+            |call, _| call.json(&json!({})),
+        ),
         row(Method::GET, "/v1/tokens", Any(Scope::TokensWrite), 200, none),
         row(Method::POST, "/v1/tokens", Any(Scope::TokensWrite), 201, |call, app| {
             call.json(&json!({"name": "x", "scopes": ["tokens:write"], "orgs": [app.org]}))

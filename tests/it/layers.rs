@@ -21,8 +21,9 @@ const LAYERS: [(&str, &[&str]); 10] = [
 ];
 
 /// What may be named in one place alone, and where: outside it stands only its definition.
-const MADE_IN: [(&[&str], &str, &str); 2] = [
+const MADE_IN: [(&[&str], &str, &str); 3] = [
     (&["Caller", "new"], "broker/tokens.rs", "callers are made of tokens"),
+    (&["Visitor", "new"], "broker/sessions.rs", "a visitor comes from an opened link"),
     (&["SystemTask"], "broker/", "a system task is the broker's"),
 ];
 

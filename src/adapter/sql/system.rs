@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::{Row, any::AnyRow};
 
-use super::{Database, checks, writes};
+use super::{Database, checks, sessions, writes};
 use crate::{
     domain::secret::SecretName,
     port::index::{Change, IndexError, Intent, SystemIndex},
@@ -66,6 +66,10 @@ impl SystemIndex for Database {
         limit: u16,
     ) -> Result<Vec<SecretName>, IndexError> {
         self.within(checks::claim(self, now, again_at, limit)).await
+    }
+
+    async fn forget_sessions(&self, before: Timestamp) -> Result<(), IndexError> {
+        self.within(sessions::forget(self, before)).await
     }
 
     async fn forget_answers(&self, before: Timestamp) -> Result<(), IndexError> {

@@ -52,6 +52,7 @@ impl From<&Actor> for RecordedActor {
     fn from(actor: &Actor) -> Self {
         let r#type = match actor.r#type {
             ActorType::Token => "token",
+            ActorType::User => "user",
             ActorType::System => "system",
             ActorType::Operator => "operator",
         };

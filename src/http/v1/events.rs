@@ -68,7 +68,7 @@ pub(in crate::http) struct EventView {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Actor)]
 pub(in crate::http) struct ActorView {
-    /// `token`, `system` or `operator`.
+    /// `token`, `user`, `system` or `operator`.
     #[schema(example = "token")]
     r#type: String,
     id: String,

@@ -100,8 +100,26 @@ pub(crate) fn file() -> String {
     text
 }
 
+/// `PUT /_control/treat/{key}`, for tests that are not in this process: `take`, `refuse`, `silence` or
+/// `status 503`.
+async fn control(path: String, request: Request) -> Response<Body> {
+    let key = path.trim_start_matches("treat/");
+    let body = axum::body::to_bytes(request.into_body(), 1_024).await.unwrap();
+    match str::from_utf8(&body).unwrap().trim().split_once(' ') {
+        Some(("status", status)) => treat(key, Treatment::Status(status.parse().unwrap())),
+        _ if &*body == b"take" => take(key),
+        _ if &*body == b"refuse" => treat(key, Treatment::Refuse),
+        _ if &*body == b"silence" => treat(key, Treatment::Silence),
+        _ => return respond(400, String::new()),
+    }
+    respond(204, String::new())
+}
+
 async fn answer(request: Request) -> Response<Body> {
     let path = request.uri().path_and_query().unwrap().as_str().to_owned();
+    if let Some(path) = path.strip_prefix("/_control/") {
+        return control(path.to_owned(), request).await;
+    }
     let (provider, path) = path.trim_start_matches('/').split_once('/').unwrap();
     let key = key(request.headers(), path);
     let treatment = {

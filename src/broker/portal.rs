@@ -1,0 +1,236 @@
+//! What a visitor of the portal sees and does: the connections' use cases, kept to the session's providers.
+
+use super::{
+    connections::{Connections, Wanted},
+    error::Error,
+    events::Events,
+    sessions::{Sessions, VisitOpen},
+    verification::{Verdict, Verifier},
+    write::{LabelChange, Outcome, Terms},
+};
+use crate::domain::{
+    access::{Permit, Visitor, Write},
+    connection::Connection,
+    event::{EventFilter, Listed, RequestId},
+    id::{ConnectionName, ProviderName},
+    provider::{Outcome as Tried, Provider, SentField},
+    session::{Done, Notice},
+};
+
+/// The most connections that the portal shows.
+const MOST_SHOWN: u16 = 1_000;
+
+/// The portal's use cases.
+#[derive(Clone)]
+pub struct Portal {
+    connections: Connections,
+    verifier: Verifier,
+    events: Events,
+    sessions: Sessions,
+}
+
+/// A provider, and the organization's connection to it, if there is one.
+#[derive(Debug, Clone)]
+pub struct Integration {
+    /// The provider; nothing, if the catalogue does not have it any more.
+    pub provider: Option<Provider>,
+    /// The connection.
+    pub connection: Option<Connection>,
+}
+
+/// What a visitor put into a form.
+pub struct Filled {
+    /// The fields that were filled in.
+    pub fields: Vec<(String, SentField)>,
+    /// What the account is to be called.
+    pub label: LabelChange,
+}
+
+impl Portal {
+    /// The portal of these use cases.
+    #[must_use]
+    pub fn new(connections: Connections, verifier: Verifier, events: Events, sessions: Sessions) -> Self {
+        Self { connections, verifier, events, sessions }
+    }
+
+    /// The sessions.
+    #[must_use]
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// Every connection that the visitor may see, by name, and then every provider that has none yet.
+    ///
+    /// # Errors
+    /// What the database failed with.
+    pub async fn integrations(&self, visitor: &Visitor) -> Result<Vec<Integration>, Error> {
+        let catalogue = self.connections.catalogue();
+        let connections = self.seen(visitor).await?;
+        let connected = |provider: &Provider| connections.iter().any(|c| c.provider == provider.name);
+        let free = catalogue.iter().filter(|provider| {
+            // One without fields of its own has no form to show.
+            visitor.may_use(&provider.name) && !provider.fields.is_empty() && !connected(provider)
+        });
+        let free: Vec<_> =
+            free.map(|provider| Integration { provider: Some(provider.clone()), connection: None }).collect();
+        let known = connections.into_iter().map(|connection| Integration {
+            provider: catalogue.get(&connection.provider).cloned(),
+            connection: Some(connection),
+        });
+        Ok(known.chain(free).collect())
+    }
+
+    /// One connection, or the provider of that name if there is no such connection yet.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is neither, or not for this visitor; else what the database failed with.
+    pub async fn integration(&self, visitor: &Visitor, name: &ConnectionName) -> Result<Integration, Error> {
+        let catalogue = self.connections.catalogue();
+        let connection = self.connections.find_for(visitor, name).await?;
+        if let Some(connection) = connection {
+            let provider = catalogue.get(&connection.provider).cloned();
+            return Ok(Integration { provider, connection: Some(connection) });
+        }
+        let provider: Option<ProviderName> = name.as_str().parse().ok();
+        let provider = provider.and_then(|name| catalogue.get(&name));
+        let provider = provider.filter(|provider| visitor.may_use(&provider.name)).ok_or(Error::NotFound)?;
+        Ok(Integration { provider: Some(provider.clone()), connection: None })
+    }
+
+    /// Tries the keys in a form and stores them if the provider takes them.
+    ///
+    /// # Errors
+    /// As [`Connections::put`]; [`Error::RateLimited`] if too many were tried in this session.
+    pub async fn connect(
+        &self,
+        visit: &VisitOpen,
+        name: &ConnectionName,
+        filled: Filled,
+        request_id: Option<RequestId>,
+    ) -> Result<Notice, Error> {
+        let (permit, provider) = self.permit(&visit.visitor, name).await?;
+        self.sessions.count_attempt(&visit.session).await?;
+        let wanted = Wanted {
+            provider: Some(provider),
+            credentials: filled.fields,
+            label: filled.label,
+            verify: true,
+        };
+        let (answer, verdict) = self.connections.put_told(permit, wanted, terms(request_id)).await?;
+        let done = match answer.outcome {
+            Outcome::Created => Done::Connected,
+            Outcome::Unchanged => Done::Unchanged,
+            Outcome::Updated | Outcome::RolledBack | Outcome::Disconnected => Done::Replaced,
+        };
+        self.told(visit, name, done, verdict.map(|verdict| verdict.opens).unwrap_or_default()).await
+    }
+
+    /// Tries the stored keys.
+    ///
+    /// # Errors
+    /// As [`Verifier::verify`].
+    pub async fn test(
+        &self,
+        visit: &VisitOpen,
+        name: &ConnectionName,
+        request_id: Option<RequestId>,
+    ) -> Result<Notice, Error> {
+        let (permit, _) = self.permit(&visit.visitor, name).await?;
+        self.sessions.count_attempt(&visit.session).await?;
+        let Verdict { outcome, opens, .. } = self.verifier.verify(&permit, request_id).await?;
+        let done = match outcome {
+            Tried::Valid => Done::Valid,
+            Tried::Invalid => Done::Invalid,
+            Tried::Unreachable => Done::Unreachable,
+            Tried::Unsupported => Done::Unsupported,
+        };
+        self.told(visit, name, done, opens).await
+    }
+
+    /// Makes the previous keys current again.
+    ///
+    /// # Errors
+    /// As [`Connections::roll_back`].
+    pub async fn roll_back(
+        &self,
+        visit: &VisitOpen,
+        name: &ConnectionName,
+        request_id: Option<RequestId>,
+    ) -> Result<Notice, Error> {
+        let (permit, _) = self.permit(&visit.visitor, name).await?;
+        self.connections.roll_back(permit, terms(request_id)).await?;
+        self.told(visit, name, Done::RolledBack, Vec::new()).await
+    }
+
+    /// Erases the keys.
+    ///
+    /// # Errors
+    /// As [`Connections::disconnect`].
+    pub async fn disconnect(
+        &self,
+        visit: &VisitOpen,
+        name: &ConnectionName,
+        request_id: Option<RequestId>,
+    ) -> Result<Notice, Error> {
+        let (permit, _) = self.permit(&visit.visitor, name).await?;
+        self.connections.disconnect(permit, terms(request_id)).await?;
+        self.told(visit, name, Done::Disconnected, Vec::new()).await
+    }
+
+    /// A page of what happened, newest first: with a session for some providers, to their connections only.
+    ///
+    /// # Errors
+    /// What the database failed with.
+    pub async fn activity(
+        &self,
+        visitor: &Visitor,
+        before: Option<uuid::Uuid>,
+        limit: u16,
+    ) -> Result<(Vec<Listed>, Option<uuid::Uuid>), Error> {
+        let filter = EventFilter::default();
+        let (mut events, next) = self.events.list(&visitor.permit_org(), &filter, before, limit).await?;
+        if visitor.providers().is_some() {
+            let seen = self.seen(visitor).await?;
+            let shown = |event: &Listed| {
+                let name = event.record.connection.as_deref();
+                name.is_some_and(|name| seen.iter().any(|c| c.name.as_str() == name))
+            };
+            events.retain(shown);
+        }
+        Ok((events, next))
+    }
+
+    async fn seen(&self, visitor: &Visitor) -> Result<Vec<Connection>, Error> {
+        let (mut all, _) = self.connections.list(&visitor.permit_org(), None, MOST_SHOWN).await?;
+        all.retain(|connection| visitor.may_use(&connection.provider));
+        Ok(all)
+    }
+
+    /// A permit to change a connection, and which provider's it is.
+    async fn permit(
+        &self,
+        visitor: &Visitor,
+        name: &ConnectionName,
+    ) -> Result<(Permit<Write>, ProviderName), Error> {
+        let Integration { provider, connection } = self.integration(visitor, name).await?;
+        let provider = connection.map(|connection| connection.provider).or(provider.map(|p| p.name));
+        let provider = provider.ok_or(Error::NotFound)?;
+        Ok((visitor.permit(name.clone(), &provider)?, provider))
+    }
+
+    async fn told(
+        &self,
+        visit: &VisitOpen,
+        name: &ConnectionName,
+        done: Done,
+        opens: Vec<(String, String)>,
+    ) -> Result<Notice, Error> {
+        let notice = Notice { done, connection: name.as_str().to_owned(), opens };
+        self.sessions.leave_notice(&visit.session, &notice).await?;
+        Ok(notice)
+    }
+}
+
+fn terms(request_id: Option<RequestId>) -> Terms {
+    Terms { request_id, ..Terms::default() }
+}
