@@ -1,0 +1,34 @@
+//! `/connect/{token}`: the invitation. Seeing it spends nothing, so link previews may; its button does.
+
+use askama::Template;
+
+use super::{
+    frame::{Frame, Place},
+    text::fill,
+};
+
+/// The invitation. Its form goes to the address that the page has, so the token stands nowhere in it.
+#[derive(Template)]
+#[template(path = "portal/opening.html")]
+pub(in crate::http) struct Opening<'a> {
+    /// Without a visitor: nobody is signed in yet.
+    pub(in crate::http) frame: Frame<'a>,
+    /// The actor's name, if the app told one.
+    pub(in crate::http) actor: Option<String>,
+}
+
+impl Opening<'_> {
+    /// None of those that the navigation leads to.
+    fn place(&self) -> Option<Place> {
+        None
+    }
+
+    fn title(&self) -> String {
+        self.frame.say(self.frame.t.opening_title)
+    }
+
+    fn hello(&self) -> Option<String> {
+        let actor = self.actor.as_deref()?;
+        Some(fill(self.frame.t.opening_hello, &[("actor", actor)]))
+    }
+}

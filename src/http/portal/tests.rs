@@ -1,0 +1,255 @@
+mod samples;
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use regex::Regex;
+
+use super::{
+    activity::{Line, Who},
+    assets::{self, EMBED_ASSETS, PAGE_ASSETS},
+    branding::theme_css,
+    colour::{Colour, READABLE},
+    frame::origin,
+    moment::Moment,
+    provider::TILES,
+    text::Language,
+};
+use samples::{Sample, Samples};
+
+const HOSTILE: &str = r#""><script>alert(1)</script><b onclick=x style='y'>'{app}"#;
+
+fn pages() -> Vec<Sample> {
+    Language::ALL.into_iter().flat_map(|language| Samples::new(language, None, None).all()).collect()
+}
+
+fn hostile_pages() -> Vec<Sample> {
+    Language::ALL.into_iter().flat_map(|language| Samples::new(language, Some(HOSTILE), None).all()).collect()
+}
+
+/// The start tags of those names; of all, if none is named. No text has a bare angle bracket.
+fn tags<'p>(page: &'p str, names: &[&str]) -> Vec<&'p str> {
+    let starts = page.split('<').skip(1).filter(|rest| rest.starts_with(|c: char| c.is_ascii_alphabetic()));
+    let tag = starts.filter_map(|rest| rest.split('>').next());
+    let name = |tag: &str| names.is_empty() || names.contains(&tag.split_whitespace().next().unwrap_or(tag));
+    tag.filter(|tag| name(tag)).collect()
+}
+
+/// An attribute's value.
+fn attribute<'t>(tag: &'t str, name: &str) -> Option<&'t str> {
+    let rest = tag.split_once(&format!(" {name}=\""))?.1;
+    rest.split('"').next()
+}
+
+#[test]
+fn what_strangers_write_stays_text() {
+    for (name, page) in hostile_pages() {
+        assert_eq!(tags(&page, &["script"]).len(), 1, "{name} has a script of a stranger's");
+        for tag in tags(&page, &[]) {
+            let outside: String = tag.split('"').step_by(2).collect();
+            assert!(!outside.contains("onclick") && !outside.contains('\''), "{name}: {tag}");
+        }
+        assert!(page.contains("alert(1)"), "{name} shows nothing of it");
+    }
+}
+
+#[test]
+fn nothing_is_inline_and_nothing_comes_from_elsewhere() {
+    for (name, page) in pages() {
+        assert!(!page.contains("<style") && !page.contains(" style="), "{name} has style of its own");
+        assert!(!page.contains("javascript:") && !page.contains("data:"), "{name} has a URL that runs");
+        for tag in tags(&page, &[]) {
+            assert!(!tag.contains(" on"), "{name} has a handler: {tag}");
+        }
+        for tag in tags(&page, &["script", "link", "img", "iframe", "object", "embed", "source"]) {
+            let url = attribute(tag, "src").or(attribute(tag, "href")).unwrap();
+            assert!(url.starts_with("/portal/assets/"), "{name}: {tag}");
+        }
+        for tag in tags(&page, &["form"]) {
+            assert_eq!(attribute(tag, "method"), Some("post"), "{name}: {tag}");
+            let action = attribute(tag, "action");
+            assert!(action.is_none_or(|action| action.starts_with("/portal/")), "{name}: {tag}");
+        }
+        for tag in tags(&page, &["a"]).into_iter().filter(|tag| tag.contains("_blank")) {
+            assert_eq!(attribute(tag, "rel"), Some("noopener noreferrer"), "{name}: {tag}");
+        }
+    }
+    let css = assets::CSS.body;
+    assert!(!["@import", "url(", "http"].iter().any(|forbidden| css.contains(forbidden)));
+}
+
+#[test]
+fn every_form_of_someone_signed_in_has_the_csrf_token() {
+    for (name, page) in pages().into_iter().filter(|(name, _)| !name.starts_with("opening")) {
+        for form in page.split("<form").skip(1) {
+            let form = form.split("</form>").next().unwrap();
+            assert!(
+                form.contains(r#"<input type="hidden" name="csrf" value="9f3cTOKEN">"#),
+                "{name}: {form}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_secret_is_never_in_a_page() {
+    for (name, page) in pages() {
+        assert!(!page.contains("SECRET-VALUE"), "{name} shows a secret");
+        for tag in tags(&page, &["input"]).into_iter().filter(|tag| tag.contains("type=\"password\"")) {
+            assert!(attribute(tag, "value").is_none(), "{name}: {tag}");
+            assert_eq!(attribute(tag, "autocomplete"), Some("off"), "{name}: {tag}");
+        }
+    }
+}
+
+#[test]
+fn every_input_has_its_label_and_every_reference_its_target() {
+    for (name, page) in pages() {
+        let all = tags(&page, &[]);
+        let ids: Vec<_> = all.iter().filter_map(|tag| attribute(tag, "id")).collect();
+        let distinct: BTreeSet<_> = ids.iter().copied().collect();
+        assert_eq!(ids.len(), distinct.len(), "{name} has an id twice: {ids:?}");
+        let labelled: BTreeSet<_> =
+            tags(&page, &["label"]).into_iter().filter_map(|tag| attribute(tag, "for")).collect();
+        for tag in tags(&page, &["input"]).into_iter().filter(|tag| !tag.contains("type=\"hidden\"")) {
+            let id = attribute(tag, "id").unwrap_or_else(|| panic!("{name}: {tag} has no id"));
+            assert!(labelled.contains(id), "{name}: {id} has no label");
+        }
+        for tag in all {
+            let described = ["aria-describedby", "aria-labelledby", "for"];
+            let targets =
+                described.iter().filter_map(|it| attribute(tag, it)).flat_map(str::split_whitespace);
+            let anchor = attribute(tag, "href").and_then(|link| link.strip_prefix('#'));
+            for target in targets.chain(anchor) {
+                assert!(distinct.contains(target), "{name}: {tag} leads nowhere");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_page_has_one_heading_and_skips_no_level() {
+    for (name, page) in pages() {
+        let levels: Vec<u32> =
+            tags(&page, &["h1", "h2", "h3", "h4"]).iter().map(|tag| tag[1..2].parse().unwrap()).collect();
+        assert_eq!(levels.iter().filter(|level| **level == 1).count(), 1, "{name}");
+        assert!(levels.windows(2).all(|pair| pair[1] <= pair[0] + 1), "{name}: {levels:?}");
+        assert!(page.contains("<main id=\"content\""), "{name}");
+        assert!(!page.contains("<title> "), "{name}");
+    }
+}
+
+#[test]
+fn a_failure_is_an_alert_and_a_success_leads_back() {
+    for (name, page) in Samples::new(Language::English, None, None).all() {
+        if let Some(after) = name.strip_prefix("connect-") {
+            let failed = ["rejected", "wrong", "unreachable"].contains(&after);
+            assert_eq!(page.contains("role=\"alert\""), failed, "{name}");
+        }
+        let told = page.contains(r#" data-return-origin="https://app.example""#);
+        assert_eq!(
+            told,
+            ["connected-now", "notice-00", "notice-01", "notice-02"].contains(&name.as_str()),
+            "{name}"
+        );
+        assert_eq!(told, page.contains("status=connected&#38;connection=vapi"), "{name}");
+    }
+    assert_eq!(origin("https://app.example/settings").as_deref(), Some("https://app.example"));
+}
+
+#[test]
+fn what_is_no_secret_is_kept_and_what_is_wrong_is_told_at_its_field() {
+    let pages = Samples::new(Language::English, None, None).all();
+    let page = &pages.iter().find(|(name, _)| name == "connect-wrong").unwrap().1;
+    let inputs = tags(page, &["input"]);
+    let input = |name: &str| {
+        let id = format!("field-{name}");
+        *inputs.iter().find(|tag| attribute(tag, "id") == Some(id.as_str())).unwrap()
+    };
+    assert_eq!(attribute(input("accountSid"), "value"), Some("AC123"));
+    for id in ["accountSid", "authToken"] {
+        let tag = input(id);
+        assert_eq!(attribute(tag, "aria-invalid"), Some("true"));
+        assert!(attribute(tag, "aria-describedby").unwrap().contains(&format!("fault-{id}")));
+        assert!(!page.contains(&format!("id=\"fault-{id}\"></p>")), "{id} has no words");
+    }
+}
+
+#[test]
+fn every_event_of_the_log_has_its_words() {
+    let words = |what: &str| {
+        let at: Moment = jiff::Timestamp::UNIX_EPOCH.into();
+        let line = Line { at, actor: Who::Service, what: what.into(), connection: None, count: 1 };
+        Language::ALL.map(|language| {
+            line.words(language.texts()).into_iter().map(|span| span.text).collect::<String>()
+        })
+    };
+    let kinds = "created updated unchanged verified needs_reconnect rolled_back disconnected";
+    let connection = kinds.split(' ').map(|kind| format!("connection.{kind}"));
+    let others = [
+        "credentials.read",
+        "session.created",
+        "session.opened",
+        "vault.enabled",
+        "vault.disabled",
+        "vault.tested",
+        "vault.token_created",
+        "token.created",
+        "token.revoked",
+    ];
+    let mut said = BTreeSet::new();
+    for what in connection.chain(others.map(str::to_owned)) {
+        for words in words(&what) {
+            assert!(!words.contains(&what), "{what} is not put into words");
+            assert!(said.insert(words), "{what} sounds like another");
+        }
+    }
+    assert_eq!(words("new.type")[0], "The key service: new.type");
+}
+
+#[test]
+fn tiles_can_be_read() {
+    for tile in 0..TILES {
+        let rule = format!(".tile-{tile} {{ --tile: ");
+        let colour: Colour = assets::CSS.body.split_once(&rule).unwrap().1[..7].parse().unwrap();
+        assert!(colour.contrast(Colour::WHITE) >= READABLE, "{tile}");
+    }
+}
+
+#[test]
+fn a_page_with_all_it_loads_stays_small() {
+    let samples = Samples::new(Language::German, None, None);
+    let loaded: usize = PAGE_ASSETS.iter().map(|asset| asset.body.len()).sum();
+    let loaded = loaded + theme_css(&samples.site().branding).len();
+    for (name, page) in samples.all() {
+        assert!(page.len() + loaded < 50_000, "{name} is {} bytes with {loaded} that it loads", page.len());
+    }
+    for asset in EMBED_ASSETS {
+        assert!(asset.body.len() < 5_000, "{}", asset.path);
+    }
+}
+
+/// Writes every page with what it loads, to be looked at: `target/portal-preview/index.html`.
+#[test]
+fn pages_can_be_looked_at() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/portal-preview");
+    fs::create_dir_all(&folder).unwrap();
+    for asset in PAGE_ASSETS {
+        fs::write(folder.join(asset.path.rsplit('/').next().unwrap()), asset.body).unwrap();
+    }
+    let local = Regex::new(r#"/portal/assets/([a-z.]+)\?v=[0-9a-f]{8}"#).unwrap();
+    let mut index = String::from("<!doctype html><meta charset=utf-8><title>Portal</title>");
+    for (look, accent) in [("", None), ("lime-", Some("#d4ff3a")), ("ink-", Some("#14213d"))] {
+        for language in Language::ALL {
+            let samples = Samples::new(language, None, accent);
+            let theme = format!("{look}theme.css");
+            fs::write(folder.join(&theme), theme_css(&samples.site().branding)).unwrap();
+            for (name, page) in samples.all() {
+                let file = format!("{look}{}-{name}.html", language.code());
+                let page = local.replace_all(&page, "$1").replace("\"theme.css\"", &format!("\"{theme}\""));
+                fs::write(folder.join(&file), page).unwrap();
+                index.push_str(&format!("<p><a href={file}>{file}</a>"));
+            }
+        }
+    }
+    fs::write(folder.join("index.html"), index).unwrap();
+}
