@@ -33,9 +33,13 @@ use crate::{
         sessions::{SessionSettings, Sessions},
         tokens::{TokenSettings, Tokens},
     },
-    config::Settings,
+    config::{Settings, StoreSettings},
     domain::clock::{Clock, Random, SystemClock, SystemRandom},
-    http::{router::router, state::AppState},
+    http::{
+        portal::{Looks, PortalPages},
+        router::router,
+        state::AppState,
+    },
     port::{audit::AuditIndex, index::SystemIndex},
     telemetry,
 };
@@ -63,6 +67,7 @@ pub struct App {
     address: SocketAddr,
     admin_address: SocketAddr,
     tokens: Tokens,
+    sessions: Sessions,
     database: Database,
     stop: CancellationToken,
     /// When nobody reads keys any more.
@@ -120,7 +125,9 @@ impl App {
             Arc::clone(&clock),
             Arc::clone(&random),
         );
+        let pages = portal_pages(&settings, &sessions);
         let state = AppState {
+            pages,
             connections: core.connections.clone(),
             verifier: core.verifier.clone(),
             credentials: CredentialReader::new(
@@ -131,7 +138,12 @@ impl App {
                 Arc::clone(&clock),
             ),
             sessions: sessions.clone(),
-            portal: Portal::new(core.connections.clone(), core.verifier.clone(), events.clone(), sessions),
+            portal: Portal::new(
+                core.connections.clone(),
+                core.verifier.clone(),
+                events.clone(),
+                sessions.clone(),
+            ),
             tokens: tokens.clone(),
             events,
             health: Health::new(Arc::clone(&system), store, Arc::clone(&clock)),
@@ -142,6 +154,7 @@ impl App {
             address,
             admin_address: local_address(&admin_listener)?,
             tokens,
+            sessions,
             database,
             stop: core.stop.clone(),
             last_read: CancellationToken::new(),
@@ -199,6 +212,12 @@ impl App {
         &self.tokens
     }
 
+    /// The connect sessions, for the same.
+    #[must_use]
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
     /// Stops taking requests, finishes those under way and the writes that outlive them, then the
     /// background tasks, the log of reads among them, and closes the database. Waits no longer than the
     /// grace time for all of it, but a second more for the log.
@@ -232,6 +251,17 @@ fn session_settings(settings: &Settings, address: SocketAddr) -> SessionSettings
         idle: portal.idle,
         lifetime: portal.lifetime,
     }
+}
+
+fn portal_pages(settings: &Settings, sessions: &Sessions) -> PortalPages {
+    let portal = &settings.portal;
+    let looks = Looks {
+        app_name: portal.name.clone(),
+        logo_url: portal.logo_url.as_ref().map(|url| url.as_str().to_owned()),
+        accent: portal.accent.clone(),
+    };
+    let in_aws = matches!(settings.store, StoreSettings::Aws { .. });
+    PortalPages::new(&sessions.settings().public_url, looks, in_aws)
 }
 
 /// What only the operator's own network should reach.

@@ -11,8 +11,7 @@ pub mod extract;
 pub mod health;
 pub mod json;
 pub mod layers;
-#[cfg_attr(not(test), expect(dead_code, reason = "the routes come next"))]
-mod portal;
+pub mod portal;
 pub mod router;
 pub mod state;
 mod time;

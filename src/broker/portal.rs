@@ -11,8 +11,9 @@ use super::{
 use crate::domain::{
     access::{Permit, Visitor, Write},
     connection::Connection,
-    event::{EventFilter, Listed, RequestId},
+    event::{EventFilter, EventType, Listed, RequestId},
     id::{ConnectionName, ProviderName},
+    precondition::Precondition,
     provider::{Outcome as Tried, Provider, SentField},
     session::{Done, Notice},
 };
@@ -44,6 +45,8 @@ pub struct Filled {
     pub fields: Vec<(String, SentField)>,
     /// What the account is to be called.
     pub label: LabelChange,
+    /// What the page showed, which this is to change.
+    pub precondition: Precondition,
 }
 
 impl Portal {
@@ -116,7 +119,8 @@ impl Portal {
             label: filled.label,
             verify: true,
         };
-        let (answer, verdict) = self.connections.put_told(permit, wanted, terms(request_id)).await?;
+        let (answer, verdict) =
+            self.connections.put_told(permit, wanted, terms(filled.precondition, request_id)).await?;
         let done = match answer.outcome {
             Outcome::Created => Done::Connected,
             Outcome::Unchanged => Done::Unchanged,
@@ -155,10 +159,11 @@ impl Portal {
         &self,
         visit: &VisitOpen,
         name: &ConnectionName,
+        precondition: Precondition,
         request_id: Option<RequestId>,
     ) -> Result<Notice, Error> {
         let (permit, _) = self.permit(&visit.visitor, name).await?;
-        self.connections.roll_back(permit, terms(request_id)).await?;
+        self.connections.roll_back(permit, terms(precondition, request_id)).await?;
         self.told(visit, name, Done::RolledBack, Vec::new()).await
     }
 
@@ -170,11 +175,36 @@ impl Portal {
         &self,
         visit: &VisitOpen,
         name: &ConnectionName,
+        precondition: Precondition,
         request_id: Option<RequestId>,
     ) -> Result<Notice, Error> {
         let (permit, _) = self.permit(&visit.visitor, name).await?;
-        self.connections.disconnect(permit, terms(request_id)).await?;
+        self.connections.disconnect(permit, terms(precondition, request_id)).await?;
         self.told(visit, name, Done::Disconnected, Vec::new()).await
+    }
+
+    /// Who last put a connection's keys there, as far as the log still tells.
+    ///
+    /// # Errors
+    /// What the database failed with.
+    pub async fn connected_by(
+        &self,
+        visitor: &Visitor,
+        name: &ConnectionName,
+    ) -> Result<Option<String>, Error> {
+        for r#type in [EventType::ConnectionUpdated, EventType::ConnectionCreated] {
+            let filter = EventFilter {
+                r#type: Some(r#type),
+                connection: Some(name.clone()),
+                ..EventFilter::default()
+            };
+            let (events, _) = self.events.list(&visitor.permit_org(), &filter, None, 1).await?;
+            if let Some(event) = events.into_iter().next() {
+                let actor = event.record.actor;
+                return Ok(Some(actor.name.unwrap_or(actor.id)));
+            }
+        }
+        Ok(None)
     }
 
     /// A page of what happened, newest first: with a session for some providers, to their connections only.
@@ -231,6 +261,6 @@ impl Portal {
     }
 }
 
-fn terms(request_id: Option<RequestId>) -> Terms {
-    Terms { request_id, ..Terms::default() }
+fn terms(precondition: Precondition, request_id: Option<RequestId>) -> Terms {
+    Terms { precondition, request_id, ..Terms::default() }
 }

@@ -8,10 +8,14 @@ use clap::Args;
 use super::{Failure, announce, until_told_to_stop};
 use crate::{
     app::{App, generate_master_key},
-    broker::tokens::{NewToken, operator},
+    broker::{
+        sessions::{LINK_LASTS, NewSession},
+        tokens::{NewToken, operator},
+    },
     config::{DatabaseUrl, LogFlags, PortalFlags, ProviderFlags, Settings, StoreSettings},
     domain::{
         access::Reach,
+        id::OrgId,
         secret::Prefix,
         token::{PlainToken, TokenName},
     },
@@ -39,6 +43,9 @@ pub(super) struct Dev {
     log: LogFlags,
 }
 
+/// The organization that the welcome is about.
+const ORG: &str = "acme";
+
 /// What the token is called that each start makes anew.
 const TOKEN: &str = "dev";
 
@@ -48,7 +55,8 @@ impl Dev {
             .map_err(|e| Failure::Usage(format!("KEYBROKER_LOG is not a filter: {e}")))?;
         let app = App::start(self.settings()?).await?;
         let token = fresh_token(&app).await?;
-        announce(&welcome(&self.state, &app, &token));
+        let link = portal_link(&app).await?;
+        announce(&welcome(&self.state, &app, &token, &link));
         until_told_to_stop().await?;
         app.stop().await;
         Ok(())
@@ -108,9 +116,19 @@ async fn fresh_token(app: &App) -> Result<PlainToken, Failure> {
     Ok(token)
 }
 
-fn welcome(state: &std::path::Path, app: &App, token: &PlainToken) -> String {
+/// A link to the portal of the organization that the welcome is about.
+async fn portal_link(app: &App) -> Result<String, Failure> {
+    let operator = operator();
+    let org: OrgId = ORG.parse().context("a fixed name")?;
+    let permit = operator.permit_org(org).context("the operator may invite")?;
+    let wanted = NewSession { expires_in: Some(*LINK_LASTS.end()), ..NewSession::default() };
+    let made = app.sessions().create(&permit, wanted, None).await;
+    Ok(made.context("a link to the portal can't be made")?.1)
+}
+
+fn welcome(state: &std::path::Path, app: &App, token: &PlainToken, link: &str) -> String {
     let (base, token) = (format!("http://{}", app.address()), token.reveal());
-    let connection = format!("{base}/v1/orgs/acme/connections/vapi");
+    let connection = format!("{base}/v1/orgs/{ORG}/connections/vapi");
     format!(
         r#"keybroker {version}, for development: everything is kept in {state}
 
@@ -120,7 +138,7 @@ Token, with every scope for every organization, until the next start:
 
   export KEYBROKER_TOKEN={token}
 
-Store a Vapi key of the organization acme, and read it back. This one is made up, so it is not tried
+Store a Vapi key of the organization {ORG}, and read it back. This one is made up, so it is not tried
 with Vapi first: leave verify=false out for a real one.
 
   curl -X PUT '{connection}?verify=false' \
@@ -128,6 +146,10 @@ with Vapi first: leave verify=false out for a real one.
     -d '{{"credentials":{{"publicApiKey":"pk-demo","privateApiKey":"sk-demo-0123456789"}}}}'
 
   curl {connection}/credentials -H "Authorization: Bearer $KEYBROKER_TOKEN"
+
+Portal of the same organization, where its admin connects integrations; the link opens once, within an hour:
+
+  {link}
 
 API documentation: {base}/docs
 Metrics: http://{admin}/metrics

@@ -17,7 +17,7 @@ use serde::Deserialize;
 pub use self::{
     api::{Api, ApiRequest, Auth, BaseUrl, HeaderName, InvalidBaseUrl, InvalidHeaderName},
     catalogue::{Catalogue, UnusableEntry},
-    field::{Field, FieldError, SentField},
+    field::{Field, FieldError, FieldFault, SentField},
     template::{InvalidTemplate, Template},
     verification::{ApiAnswer, Condition, Fact, Method, Outcome, Verification},
 };
@@ -93,11 +93,13 @@ impl Provider {
         for field in &self.fields {
             let at = sent.iter().position(|(name, _)| *name == field.name);
             match at.map(|at| sent.remove(at).1) {
-                None if field.required => errors.push(FieldError::new(&field.name, "is required")),
+                None if field.required => {
+                    errors.push(FieldError::new(&field.name, "is required").of(FieldFault::Missing));
+                }
                 None => {}
                 Some(value) => match field.check(value) {
                     Ok(value) => fields.push((field.name.clone(), value)),
-                    Err(message) => errors.push(FieldError::new(&field.name, message)),
+                    Err(error) => errors.push(error),
                 },
             }
         }

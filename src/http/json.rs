@@ -63,7 +63,7 @@ fn expect_json(headers: &HeaderMap) -> Result<(), Problem> {
 
 /// Reads the body into one buffer that is wiped when dropped, and never grows: growing would leave a
 /// copy behind.
-async fn collect(body: Body) -> Result<Zeroizing<Vec<u8>>, Problem> {
+pub(super) async fn collect(body: Body) -> Result<Zeroizing<Vec<u8>>, Problem> {
     let too_large = || Problem::too_large(format!("A body may have {LONGEST_VALUE} bytes at most."));
     let mut stream = body.into_data_stream();
     let (announced, _) = stream.size_hint();

@@ -1,7 +1,7 @@
 //! The portal's pages: what an organization's admin sees, from the link to the connected account.
 //!
-//! Each page is a struct of what it shows; [`Page::html`] makes the document. Nothing here asks the broker,
-//! reads a cookie or knows a route's handler. Every page works without script, and loads nothing but what
+//! Each page is a struct of what it shows; [`Page::html`] makes the document. [`routes`] says
+//! who gets to see it, and asks the broker. Every page works without script, and loads nothing but what
 //! [`assets`] holds and the configured logo, so that a policy without `unsafe-inline` holds.
 //!
 //! To add a page: a struct with its `Frame`, its template beside it, and a line in `tests/samples.rs`, by
@@ -20,11 +20,15 @@ pub(super) mod moment;
 pub(super) mod notice;
 pub(super) mod opening;
 pub(super) mod provider;
+mod routes;
 pub(super) mod security;
 pub(super) mod stop;
 pub(super) mod text;
 
 use askama::Template;
+
+pub(super) use self::routes::routes;
+pub use self::routes::{Looks, PortalPages};
 
 /// A page of the portal.
 pub(super) trait Page {

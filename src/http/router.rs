@@ -16,7 +16,7 @@ use utoipa::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{docs, error::Problem, health, layers, state::AppState, v1};
+use super::{docs, error::Problem, health, layers, portal, state::AppState, v1};
 use crate::domain::clock::{Clock, Random};
 
 #[derive(OpenApi)]
@@ -101,7 +101,9 @@ fn described(mut openapi: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi 
 pub fn router(state: AppState, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Router {
     let (api, openapi) = routes().split_for_parts();
     let openapi = described(openapi);
+    let portal = portal::routes(&state.pages);
     let router = api
+        .merge(portal)
         .with_state(state)
         .merge(docs::routes(&openapi))
         .fallback(no_such_route)

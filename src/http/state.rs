@@ -8,6 +8,7 @@ use crate::{
         portal::Portal, sessions::Sessions, tokens::Tokens, verification::Verifier,
     },
     domain::secret::Prefix,
+    http::portal::PortalPages,
 };
 
 /// What handlers work with; each takes the part it needs.
@@ -23,6 +24,8 @@ pub struct AppState {
     pub sessions: Sessions,
     /// The portal.
     pub portal: Portal,
+    /// What its pages look like.
+    pub pages: PortalPages,
     /// API tokens.
     pub tokens: Tokens,
     /// The audit log.

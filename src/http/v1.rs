@@ -21,11 +21,11 @@ fn page_size(limit: Option<u16>) -> Result<u16, Problem> {
 }
 
 /// Where a page starts, as the caller sees it: opaque.
-fn write_cursor(position: &str) -> String {
+pub(super) fn write_cursor(position: &str) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(position)
 }
 
-fn read_cursor<T: std::str::FromStr>(cursor: Option<&str>) -> Result<Option<T>, Problem> {
+pub(super) fn read_cursor<T: std::str::FromStr>(cursor: Option<&str>) -> Result<Option<T>, Problem> {
     let read = |cursor: &str| {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?;
         str::from_utf8(&bytes).ok()?.parse().ok()

@@ -81,12 +81,31 @@ pub struct FieldError {
     pub field: String,
     /// What is wrong and what would be right.
     pub message: String,
+    /// What is wrong, for those who say it in their own words.
+    pub fault: FieldFault,
+}
+
+/// The ways in which a field can be wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FieldFault {
+    /// It is not there, or empty.
+    Missing,
+    /// It is longer than any key.
+    TooLong,
+    /// It does not have the right form, or should not be there.
+    Form,
 }
 
 impl FieldError {
-    /// What is wrong with `field`.
+    /// What is wrong with the form of `field`.
     pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { field: field.into(), message: message.into() }
+        Self { field: field.into(), message: message.into(), fault: FieldFault::Form }
+    }
+
+    /// As [`FieldError::new`], with another fault.
+    #[must_use]
+    pub fn of(self, fault: FieldFault) -> Self {
+        Self { fault, ..self }
     }
 }
 
@@ -109,20 +128,21 @@ impl Field {
     }
 
     #[expect(clippy::disallowed_methods, reason = "checked here, and no message repeats it")]
-    pub(super) fn check(&self, value: SentField) -> Result<SecretString, String> {
-        let SentField::Text(value) = value else { return Err(NOT_TEXT.into()) };
+    pub(super) fn check(&self, value: SentField) -> Result<SecretString, FieldError> {
+        let wrong = |message: String| FieldError::new(&self.name, message);
+        let SentField::Text(value) = value else { return Err(wrong(NOT_TEXT.into())) };
         let text = value.expose_secret();
         if text.is_empty() {
-            return Err(EMPTY.into());
+            return Err(wrong(EMPTY.into()).of(FieldFault::Missing));
         }
         if text.len() > LONGEST_FIELD {
-            return Err(format!("is longer than {LONGEST_FIELD} bytes"));
+            return Err(wrong(format!("is longer than {LONGEST_FIELD} bytes")).of(FieldFault::TooLong));
         }
         if self.pattern.as_ref().is_some_and(|pattern| !pattern.whole.is_match(text)) {
-            return Err(match &self.example {
+            return Err(wrong(match &self.example {
                 Some(example) => format!("does not look like one; an example: {example}"),
                 None => "does not look like one: copy it again, without spaces or line ends".into(),
-            });
+            }));
         }
         Ok(value)
     }
@@ -149,7 +169,9 @@ pub(super) fn check_free(
         }
         match value {
             SentField::NotText => errors.push(FieldError::new(name, NOT_TEXT)),
-            SentField::Text(value) if is_empty(&value) => errors.push(FieldError::new(name, EMPTY)),
+            SentField::Text(value) if is_empty(&value) => {
+                errors.push(FieldError::new(name, EMPTY).of(FieldFault::Missing));
+            }
             SentField::Text(value) => fields.push((name, value)),
         }
     }

@@ -1,0 +1,365 @@
+//! A connection's page, and what its forms do.
+
+use axum::{
+    extract::{Path, State},
+    http::StatusCode,
+    response::Response,
+};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{
+    answer::page,
+    form::{Form, Sent},
+    visit::Visit,
+};
+use crate::{
+    broker::{
+        error::{Conflict, Error},
+        portal::{Filled, Integration, Portal},
+        write::LabelChange,
+    },
+    domain::{
+        connection::{Connection, Label, Shown as Known},
+        id::ConnectionName,
+        precondition::Precondition,
+        provider::{FieldError, FieldFault, Provider, SentField},
+        session::Done,
+    },
+    http::portal::{
+        connection::{ConnectionPage, Stored},
+        field::{FIELD_PREFIX, FREE_NAME, FREE_VALUE, Fault, FieldView, FreeRow, StoredField},
+        notice::Notice,
+        provider::{ProviderView, State as Standing},
+    },
+};
+
+/// The form, and how the connection stands.
+pub(super) async fn show(State(portal): State<Portal>, Path(name): Path<String>, visit: Visit) -> Response {
+    let target = match Target::of(&portal, &visit, &name).await {
+        Ok(target) => target,
+        Err(error) => return visit.desk.failure(&error),
+    };
+    let told = visit.open.session.notice.clone().filter(|notice| notice.connection == name);
+    if told.is_some()
+        && let Err(error) = portal.sessions().clear_notice(&visit.open.session).await
+    {
+        return visit.desk.failure(&error);
+    }
+    let (notice, opens) = match told {
+        Some(told) => (Some(words(told.done)), told.opens),
+        None => (None, Vec::new()),
+    };
+    target.page(&visit, StatusCode::OK, View { notice, opens, ..View::default() })
+}
+
+/// Connects, or replaces.
+pub(super) async fn connect(State(portal): State<Portal>, Path(name): Path<String>, form: Form) -> Response {
+    let Form { visit, sent } = form;
+    let target = match Target::of(&portal, &visit, &name).await {
+        Ok(target) => target,
+        Err(error) => return visit.desk.failure(&error),
+    };
+    let shown = Shown::of(&sent, &target.provider);
+    let done = match filled(sent, &target.provider) {
+        Ok(filled) => {
+            portal.connect(&visit.open, &target.name, filled, visit.request_id.clone()).await.map(drop)
+        }
+        Err(error) => Err(error),
+    };
+    target.outcome(&portal, &visit, done, Deed::Connect(shown)).await
+}
+
+/// Tries the stored key.
+pub(super) async fn test(State(portal): State<Portal>, Path(name): Path<String>, form: Form) -> Response {
+    let visit = form.visit;
+    let target = match Target::of(&portal, &visit, &name).await {
+        Ok(target) => target,
+        Err(error) => return visit.desk.failure(&error),
+    };
+    let done = portal.test(&visit.open, &target.name, visit.request_id.clone()).await;
+    target.outcome(&portal, &visit, done.map(drop), Deed::Other).await
+}
+
+/// Goes back to the key before.
+pub(super) async fn roll_back(
+    State(portal): State<Portal>,
+    Path(name): Path<String>,
+    form: Form,
+) -> Response {
+    let Form { visit, sent } = form;
+    let target = match Target::of(&portal, &visit, &name).await {
+        Ok(target) => target,
+        Err(error) => return visit.desk.failure(&error),
+    };
+    let done =
+        portal.roll_back(&visit.open, &target.name, precondition(&sent), visit.request_id.clone()).await;
+    target.outcome(&portal, &visit, done.map(drop), Deed::Other).await
+}
+
+/// Erases the keys.
+pub(super) async fn disconnect(
+    State(portal): State<Portal>,
+    Path(name): Path<String>,
+    form: Form,
+) -> Response {
+    let Form { visit, sent } = form;
+    let target = match Target::of(&portal, &visit, &name).await {
+        Ok(target) => target,
+        Err(error) => return visit.desk.failure(&error),
+    };
+    let done =
+        portal.disconnect(&visit.open, &target.name, precondition(&sent), visit.request_id.clone()).await;
+    target.outcome(&portal, &visit, done.map(drop), Deed::Other).await
+}
+
+/// The connection that a page is about.
+struct Target {
+    name: ConnectionName,
+    provider: Provider,
+    connection: Option<Connection>,
+    connected_by: Option<String>,
+}
+
+/// What was asked for.
+enum Deed {
+    /// To store a key, of which this much is no secret.
+    Connect(Shown),
+    /// Anything else.
+    Other,
+}
+
+/// What a page shows beside what is kept: news, and what was just sent.
+#[derive(Default)]
+struct View {
+    notice: Option<Notice>,
+    opens: Vec<(String, String)>,
+    shown: Option<Shown>,
+    faults: Vec<FieldError>,
+}
+
+impl Target {
+    async fn of(portal: &Portal, visit: &Visit, name: &str) -> Result<Self, Error> {
+        let name: ConnectionName = name.parse().map_err(|_| Error::NotFound)?;
+        let Integration { provider, connection } = portal.integration(&visit.open.visitor, &name).await?;
+        // A provider that is not in the catalogue any more has no form.
+        let provider = provider.ok_or(Error::NotFound)?;
+        let connected_by = match &connection {
+            Some(_) => portal.connected_by(&visit.open.visitor, &name).await?,
+            None => None,
+        };
+        Ok(Self { name, provider, connection, connected_by })
+    }
+
+    /// What became of a deed: by GET where it was done, and the form again where it was not.
+    async fn outcome(self, portal: &Portal, visit: &Visit, done: Result<(), Error>, deed: Deed) -> Response {
+        let Err(error) = done else { return visit.to_connection(self.name.as_str()) };
+        let Some((status, notice)) = refusal(&error) else { return visit.desk.failure(&error) };
+        let faults = match error {
+            Error::InvalidCredentials(faults) => faults,
+            _ => Vec::new(),
+        };
+        let shown = match deed {
+            Deed::Connect(shown) => Some(shown),
+            Deed::Other => None,
+        };
+        // It may have changed since, which may be why it was refused.
+        match Self::of(portal, visit, self.name.as_str()).await {
+            Ok(now) => {
+                now.page(visit, status, View { notice: Some(notice), shown, faults, ..View::default() })
+            }
+            Err(error) => visit.desk.failure(&error),
+        }
+    }
+
+    fn page(self, visit: &Visit, status: StatusCode, view: View) -> Response {
+        let connection = self.connection.as_ref();
+        let standing = connection.map_or(Standing::NotConnected, |connection| connection.status.into());
+        let kept = connection.filter(|connection| !connection.is_disconnected());
+        let stored = kept.map(|connection| self.stored(connection));
+        let label = match &view.shown {
+            Some(shown) => shown.label.clone(),
+            None => connection.and_then(|connection| Some(connection.label.as_ref()?.as_str().to_owned())),
+        };
+        let shown = view.shown.unwrap_or_else(|| Shown::kept(kept));
+        let fields = self.provider.fields.iter().map(|field| {
+            let fault = view.faults.iter().find(|fault| fault.field == field.name);
+            FieldView {
+                value: shown.field(&field.name),
+                fault: fault.map(|fault| fault_of(fault.fault)),
+                ..FieldView::from(field)
+            }
+        });
+        let page_view = ConnectionPage {
+            frame: visit.desk.frame(Some(&visit.visitor)),
+            fields: fields.collect(),
+            free: shown.free.iter().map(|name| free_row(name, &view.faults)).collect(),
+            provider: ProviderView::from(&self.provider),
+            connection: self.name.to_string(),
+            state: standing,
+            label,
+            notice: view.notice,
+            opens: view.opens,
+            stored,
+            version: connection.map(|connection| connection.version.to_string()),
+        };
+        page(status, &page_view)
+    }
+
+    fn stored(&self, connection: &Connection) -> Stored {
+        let label = |name: &str| {
+            let field = self.provider.fields.iter().find(|field| field.name == name);
+            field.map_or(name, |field| field.label.as_str()).to_owned()
+        };
+        let fields = connection.fields.iter();
+        Stored {
+            fields: fields
+                .map(|field| StoredField { label: label(&field.name), shown: field.shown.clone() })
+                .collect(),
+            verified_at: connection.verified_at.map(Into::into),
+            connected_at: Some(connection.created_at.into()),
+            connected_by: self.connected_by.clone(),
+            can_roll_back: connection.previous.is_some(),
+        }
+    }
+}
+
+/// What was sent and is no secret, to be shown again.
+#[derive(Default)]
+struct Shown {
+    label: Option<String>,
+    fields: Vec<(String, String)>,
+    free: Vec<String>,
+}
+
+impl Shown {
+    fn of(sent: &Sent, provider: &Provider) -> Self {
+        let public = provider.fields.iter().filter(|field| !field.secret);
+        let fields = public.filter_map(|field| {
+            Some((field.name.clone(), sent.text(&format!("{FIELD_PREFIX}{}", field.name))?.to_owned()))
+        });
+        Self {
+            label: sent.text("label").map(str::to_owned),
+            fields: fields.collect(),
+            free: sent.texts(FREE_NAME).map(str::to_owned).collect(),
+        }
+    }
+
+    /// What stands in the form before anything is sent: what is known and no secret.
+    fn kept(connection: Option<&Connection>) -> Self {
+        let fields = connection.iter().flat_map(|connection| &connection.fields);
+        let public = fields.filter_map(|field| match &field.shown {
+            Known::Value(value) => Some((field.name.clone(), value.clone())),
+            Known::Hint(_) => None,
+        });
+        Self { fields: public.collect(), ..Self::default() }
+    }
+
+    fn field(&self, name: &str) -> Option<String> {
+        self.fields.iter().find(|(known, _)| known == name).map(|(_, text)| text.clone())
+    }
+}
+
+/// What a form asks for. An input that was left empty is a field that was left out.
+fn filled(sent: Sent, provider: &Provider) -> Result<Filled, Error> {
+    let wrong = || Error::InvalidCredentials(Vec::new());
+    let label = match sent.text("label").map(|text| Label::try_from(text.trim().to_owned())) {
+        None => LabelChange::Set(None),
+        Some(label) => LabelChange::Set(Some(label.map_err(|_| wrong())?)),
+    };
+    let precondition = precondition(&sent);
+    let mut fields: Vec<(String, SentField)> = Vec::new();
+    let mut free_name = String::new();
+    for (name, value) in sent.into_fields() {
+        if let Some(field) = name.strip_prefix(FIELD_PREFIX) {
+            if provider.fields.iter().any(|known| known.name == field) {
+                fields.push((field.to_owned(), SentField::Text(value)));
+            }
+        } else if name == FREE_NAME {
+            free_name = plain(&value);
+        } else if name == FREE_VALUE && !(free_name.is_empty() && is_empty(&value)) {
+            fields.push((std::mem::take(&mut free_name), SentField::Text(value)));
+        }
+    }
+    let distinct =
+        |(i, (name, _)): (usize, &(String, _))| !fields[..i].iter().any(|(known, _)| known == name);
+    if !fields.iter().enumerate().all(distinct) {
+        return Err(wrong());
+    }
+    let named = |name: &str| provider.fields.iter().find(|field| field.name == name);
+    fields.retain(|(name, value)| match (named(name), value) {
+        (Some(field), SentField::Text(value)) => field.required || !is_empty(value),
+        _ => true,
+    });
+    Ok(Filled { fields, label, precondition })
+}
+
+/// What is sent from a page is to change what the page showed.
+fn precondition(sent: &Sent) -> Precondition {
+    let version = sent.text("version").and_then(|version| version.parse().ok());
+    version.map_or(Precondition::None, |version| Precondition::OneOf(vec![version]))
+}
+
+#[expect(clippy::disallowed_methods, reason = "a field's name is no secret")]
+fn plain(name: &SecretString) -> String {
+    name.expose_secret().trim().to_owned()
+}
+
+#[expect(clippy::disallowed_methods, reason = "only whether it is empty")]
+fn is_empty(value: &SecretString) -> bool {
+    value.expose_secret().is_empty()
+}
+
+fn fault_of(fault: FieldFault) -> Fault {
+    match fault {
+        FieldFault::Missing => Fault::Missing,
+        FieldFault::TooLong => Fault::TooLong,
+        FieldFault::Form => Fault::Format,
+    }
+}
+
+fn free_row(name: &str, faults: &[FieldError]) -> FreeRow {
+    let fault = faults.iter().find(|fault| fault.field == name).map(|fault| fault_of(fault.fault));
+    FreeRow { name: name.to_owned(), fault: fault.or(name.is_empty().then_some(Fault::Unnamed)) }
+}
+
+fn words(done: Done) -> Notice {
+    match done {
+        Done::Connected => Notice::Connected,
+        Done::Replaced => Notice::Replaced,
+        Done::Unchanged => Notice::Unchanged,
+        Done::Valid => Notice::TestedValid,
+        Done::Invalid => Notice::StoredKeyRejected,
+        Done::Unreachable => Notice::TestUnreachable,
+        Done::Unsupported => Notice::NoTest,
+        Done::RolledBack => Notice::RolledBack,
+        Done::Disconnected => Notice::Disconnected,
+    }
+}
+
+/// What a form says of a failure, and with which status; nothing where a page of its own does.
+fn refusal(error: &Error) -> Option<(StatusCode, Notice)> {
+    Some(match error {
+        Error::InvalidCredentials(_) => (StatusCode::UNPROCESSABLE_ENTITY, Notice::WrongFormat),
+        Error::KeyRejected(_) => (StatusCode::UNPROCESSABLE_ENTITY, Notice::KeyRejected),
+        Error::ProviderUnreachable(_) => (StatusCode::BAD_GATEWAY, Notice::Unreachable),
+        Error::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, Notice::Changed),
+        Error::Conflict(Conflict::WriteUnderWay | Conflict::IdempotencyKeyReused) => {
+            (StatusCode::CONFLICT, Notice::WriteUnderWay)
+        }
+        Error::Conflict(Conflict::OtherProvider) => (StatusCode::CONFLICT, Notice::OtherProvider),
+        Error::Conflict(Conflict::NothingToRollBackTo) => (StatusCode::CONFLICT, Notice::NoPrevious),
+        Error::ScheduledForDeletion => (StatusCode::CONFLICT, Notice::ScheduledForDeletion),
+        Error::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, Notice::TooLarge),
+        Error::RateLimited { retry_after } => {
+            (StatusCode::TOO_MANY_REQUESTS, Notice::TooManyAttempts(*retry_after))
+        }
+        Error::StoreRefused(_) => (StatusCode::BAD_GATEWAY, Notice::StoreRefused),
+        Error::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, Notice::StoreDown),
+        Error::Unauthenticated(_)
+        | Error::MissingScope(_)
+        | Error::NotFound
+        | Error::LinkExpired
+        | Error::InvalidRequest(_)
+        | Error::Internal(_) => return None,
+    })
+}

@@ -1,0 +1,118 @@
+//! The pages that list: integrations, activity, and where keys are kept.
+
+use axum::{extract::State, http::StatusCode, response::Response};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::{answer::page, visit::Visit};
+use crate::{
+    broker::portal::{Integration, Portal},
+    domain::{event::Listed, session::ConnectSession},
+    http::{
+        extract::{Parameters, Query},
+        portal::{
+            activity::{Activity, Line, Who},
+            integrations::{Card, Integrations},
+            provider::{ProviderView, State as CardState},
+            security::Security,
+        },
+        v1::{read_cursor, write_cursor},
+    },
+};
+
+/// Every integration; with a session for one provider straight to its form.
+pub(super) async fn show_integrations(State(portal): State<Portal>, visit: Visit) -> Response {
+    let integrations = match portal.integrations(&visit.open.visitor).await {
+        Ok(integrations) => integrations,
+        Err(error) => return visit.desk.failure(&error),
+    };
+    if is_for_one(&visit.open.session)
+        && let [only] = integrations.as_slice()
+        && let Some(name) = name(only)
+    {
+        return visit.to_connection(&name);
+    }
+    let cards = integrations.iter().filter_map(card).collect();
+    page(StatusCode::OK, &Integrations { frame: visit.desk.frame(Some(&visit.visitor)), notice: None, cards })
+}
+
+fn is_for_one(session: &ConnectSession) -> bool {
+    session.providers.as_ref().is_some_and(|providers| providers.len() == 1)
+}
+
+fn name(integration: &Integration) -> Option<String> {
+    match (&integration.connection, &integration.provider) {
+        (Some(connection), _) => Some(connection.name.to_string()),
+        (None, Some(provider)) => Some(provider.name.to_string()),
+        (None, None) => None,
+    }
+}
+
+fn card(integration: &Integration) -> Option<Card> {
+    let connection = integration.connection.as_ref();
+    Some(Card {
+        connection: name(integration)?,
+        provider: ProviderView::from(integration.provider.as_ref()?),
+        label: connection.and_then(|connection| Some(connection.label.as_ref()?.as_str().to_owned())),
+        state: connection.map_or(CardState::NotConnected, |connection| connection.status.into()),
+        verified_at: connection.and_then(|connection| connection.verified_at).map(Into::into),
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ActivityQuery {
+    cursor: Option<String>,
+}
+
+impl Parameters for ActivityQuery {
+    const TAKES: &'static str = "cursor";
+}
+
+/// How many events a page shows.
+const LINES: u16 = 50;
+
+/// What happened.
+pub(super) async fn show_activity(
+    State(portal): State<Portal>,
+    visit: Visit,
+    query: Result<Query<ActivityQuery>, crate::http::error::Problem>,
+) -> Response {
+    // A cursor that was tampered with starts again.
+    let cursor = query.ok().and_then(|Query(query)| query.cursor);
+    let before: Option<Uuid> = read_cursor(cursor.as_deref()).ok().flatten();
+    let (events, next) = match portal.activity(&visit.open.visitor, before, LINES).await {
+        Ok(found) => found,
+        Err(error) => return visit.desk.failure(&error),
+    };
+    let activity = Activity {
+        frame: visit.desk.frame(Some(&visit.visitor)),
+        lines: events.into_iter().map(line).collect(),
+        next: next.map(|id| write_cursor(&id.to_string())),
+        latest: before.is_none(),
+    };
+    page(StatusCode::OK, &activity)
+}
+
+fn line(event: Listed) -> Line {
+    let record = event.record;
+    let actor = record.actor.name.unwrap_or(record.actor.id);
+    Line {
+        at: record.at.into(),
+        actor: match record.actor.r#type.as_str() {
+            "user" => Who::Person(actor),
+            "token" => Who::Token(actor),
+            "operator" => Who::Operator,
+            _ => Who::Service,
+        },
+        what: record.r#type,
+        connection: record.connection,
+        count: record.count.and_then(|count| u64::try_from(count).ok()).unwrap_or(1),
+    }
+}
+
+/// Where keys are kept.
+pub(super) async fn show_security(visit: Visit) -> Response {
+    let kept = visit.desk.pages.0.kept;
+    page(StatusCode::OK, &Security { frame: visit.desk.frame(Some(&visit.visitor)), kept })
+}
