@@ -224,7 +224,7 @@ fn a_page_with_all_it_loads_stays_small() {
         assert!(page.len() + loaded < 50_000, "{name} is {} bytes with {loaded} that it loads", page.len());
     }
     for asset in EMBED_ASSETS {
-        assert!(asset.body.len() < 5_000, "{}", asset.path);
+        assert!(asset.body.len() < 5_000, "{} as {}", asset.path, asset.content_type);
     }
 }
 
@@ -236,7 +236,7 @@ fn pages_can_be_looked_at() {
     for asset in PAGE_ASSETS {
         fs::write(folder.join(asset.path.rsplit('/').next().unwrap()), asset.body).unwrap();
     }
-    let local = Regex::new(r#"/portal/assets/([a-z.]+)\?v=[0-9a-f]{8}"#).unwrap();
+    let local = Regex::new(r"/portal/assets/([a-z.]+)\?v=[0-9a-f]{8}").unwrap();
     let mut index = String::from("<!doctype html><meta charset=utf-8><title>Portal</title>");
     for (look, accent) in [("", None), ("lime-", Some("#d4ff3a")), ("ink-", Some("#14213d"))] {
         for language in Language::ALL {
@@ -245,9 +245,11 @@ fn pages_can_be_looked_at() {
             fs::write(folder.join(&theme), theme_css(&samples.site().branding)).unwrap();
             for (name, page) in samples.all() {
                 let file = format!("{look}{}-{name}.html", language.code());
+                // Nothing is there that could be pressed.
+                let page = page.replace(" data-press", "");
                 let page = local.replace_all(&page, "$1").replace("\"theme.css\"", &format!("\"{theme}\""));
                 fs::write(folder.join(&file), page).unwrap();
-                index.push_str(&format!("<p><a href={file}>{file}</a>"));
+                index.extend(["<p><a href=", &file, ">", &file, "</a>"]);
             }
         }
     }
