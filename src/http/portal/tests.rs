@@ -7,7 +7,6 @@ use regex::Regex;
 use super::{
     activity::{Line, Who},
     assets::{self, EMBED_ASSETS, PAGE_ASSETS},
-    branding::theme_css,
     colour::{Colour, READABLE},
     frame::origin,
     moment::Moment,
@@ -144,6 +143,7 @@ fn a_failure_is_an_alert_and_a_success_leads_back() {
         if let Some(after) = name.strip_prefix("connect-") {
             let failed = ["rejected", "wrong", "unreachable"].contains(&after);
             assert_eq!(page.contains("role=\"alert\""), failed, "{name}");
+            assert_eq!(page.contains(" autofocus"), failed, "{name}");
         }
         let told = page.contains(r#" data-return-origin="https://app.example""#);
         assert_eq!(
@@ -219,7 +219,7 @@ fn tiles_can_be_read() {
 fn a_page_with_all_it_loads_stays_small() {
     let samples = Samples::new(Language::German, None, None);
     let loaded: usize = PAGE_ASSETS.iter().map(|asset| asset.body.len()).sum();
-    let loaded = loaded + theme_css(&samples.site().branding).len();
+    let loaded = loaded + samples.site().theme_css().len();
     for (name, page) in samples.all() {
         assert!(page.len() + loaded < 50_000, "{name} is {} bytes with {loaded} that it loads", page.len());
     }
@@ -229,7 +229,9 @@ fn a_page_with_all_it_loads_stays_small() {
 }
 
 /// Writes every page with what it loads, to be looked at: `target/portal-preview/index.html`.
+/// `cargo test portal -- --ignored`
 #[test]
+#[ignore = "for the eye; the other tests check the same pages"]
 fn pages_can_be_looked_at() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/portal-preview");
     fs::create_dir_all(&folder).unwrap();
@@ -242,7 +244,7 @@ fn pages_can_be_looked_at() {
         for language in Language::ALL {
             let samples = Samples::new(language, None, accent);
             let theme = format!("{look}theme.css");
-            fs::write(folder.join(&theme), theme_css(&samples.site().branding)).unwrap();
+            fs::write(folder.join(&theme), samples.site().theme_css()).unwrap();
             for (name, page) in samples.all() {
                 let file = format!("{look}{}-{name}.html", language.code());
                 // Nothing is there that could be pressed.
