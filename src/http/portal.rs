@@ -11,7 +11,7 @@
 pub(super) mod activity;
 pub(super) mod assets;
 pub(super) mod branding;
-mod colour;
+pub(super) mod colour;
 pub(super) mod connection;
 pub(super) mod field;
 pub(super) mod frame;

@@ -51,9 +51,7 @@ pub(in crate::http) enum Who {
 }
 
 impl Activity<'_> {
-    fn place(&self) -> Option<Place> {
-        Some(Place::Activity)
-    }
+    const PLACE: Option<Place> = Some(Place::Activity);
 
     fn next_link(&self) -> Option<String> {
         let cursor = self.next.as_deref()?;
@@ -75,10 +73,10 @@ impl Line {
         let values = [
             ("actor", actor.as_str()),
             ("connection", self.connection.as_deref().unwrap_or("–")),
-            ("count", &self.count.to_string()),
             ("what", &self.what),
         ];
-        spans(self.text(t), &values)
+        // A number is no name, so it does not stand out.
+        spans(&self.text(t).replace("{count}", &self.count.to_string()), &values)
     }
 
     fn text(&self, t: &Texts) -> &'static str {

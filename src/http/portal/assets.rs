@@ -29,7 +29,7 @@ pub(super) const ICON: Asset =
 /// What the portal's own pages load. Their addresses carry a checksum, so a browser may keep them.
 pub(in crate::http) const PAGE_ASSETS: [Asset; 3] = [CSS, JS, ICON];
 
-/// Where [`super::branding::theme_css`] is served, as `text/css; charset=utf-8`.
+/// Where [`super::frame::Site::theme_css`] is served, as `text/css; charset=utf-8`.
 pub(in crate::http) const THEME_PATH: &str = "/portal/assets/theme.css";
 
 /// What the app's own page loads, from another origin and under a name that does not change: to be kept

@@ -33,7 +33,7 @@ const DARK: Scheme = Scheme {
 
 /// The stylesheet with the accent: what is on it, around it, and text in its colour can be read in both
 /// schemes, whichever it is.
-pub(in crate::http) fn theme_css(branding: &Branding) -> String {
+pub(super) fn theme_css(branding: &Branding) -> String {
     let accent = branding.accent.unwrap_or(ACCENT);
     let (light, dark) = (variables(accent, &LIGHT), variables(accent, &DARK));
     format!(":root{{{light}}}\n@media (prefers-color-scheme:dark){{:root{{{dark}}}}}\n")

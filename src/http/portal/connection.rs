@@ -58,9 +58,7 @@ pub(in crate::http) struct Stored {
 }
 
 impl ConnectionPage<'_> {
-    fn place(&self) -> Option<Place> {
-        Some(Place::Integrations)
-    }
+    const PLACE: Option<Place> = Some(Place::Integrations);
 
     fn say(&self, text: &str) -> String {
         self.frame.of(text, &self.provider.display_name)

@@ -2,7 +2,7 @@
 
 use super::{
     assets,
-    branding::Branding,
+    branding::{Branding, theme_css},
     provider::monogram,
     text::{Language, Texts, fill},
 };
@@ -23,7 +23,7 @@ impl Site {
     /// The portal of an app, reached below the path `base` of the public URL: "" or `/keys`.
     pub(in crate::http) fn new(branding: Branding, base: &str) -> Self {
         let base = base.trim_end_matches('/').to_owned();
-        let theme = super::branding::theme_css(&branding);
+        let theme = theme_css(&branding);
         let address =
             |path: &str, body: &str| format!("{base}{path}?v={:08x}", crc32fast::hash(body.as_bytes()));
         Self {
@@ -34,6 +34,23 @@ impl Site {
             branding,
             base,
         }
+    }
+}
+
+impl Site {
+    /// What is served at [`assets::THEME_PATH`].
+    pub(in crate::http) fn theme_css(&self) -> String {
+        theme_css(&self.branding)
+    }
+
+    /// The `Content-Security-Policy` that every page keeps to.
+    pub(in crate::http) fn content_security_policy(&self) -> String {
+        let logo = self.branding.logo_url.as_deref().and_then(origin).map(|origin| format!(" {origin}"));
+        format!(
+            "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'{}; form-action 'self'; \
+             frame-ancestors 'none'; base-uri 'none'",
+            logo.unwrap_or_default()
+        )
     }
 }
 
@@ -138,5 +155,17 @@ mod tests {
         );
         assert_eq!(origin("https://app.example:8443/x?y").as_deref(), Some("https://app.example:8443"));
         assert_eq!(origin("data:text/html,x"), None);
+    }
+
+    #[test]
+    fn the_policy_lets_in_the_logo_and_nothing_else() {
+        let policy = |logo: Option<&str>| {
+            let logo_url = logo.map(str::to_owned);
+            let branding = Branding { app_name: "Acme".into(), logo_url, accent: None };
+            Site::new(branding, "/keys/").content_security_policy()
+        };
+        let with_logo = policy(Some("https://cdn.example/logo.svg;script-src *"));
+        assert!(with_logo.contains("; img-src 'self' https://cdn.example; form-action"), "{with_logo}");
+        assert!(policy(None).contains("; img-src 'self'; form-action"));
     }
 }

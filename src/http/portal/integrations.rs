@@ -40,9 +40,7 @@ pub(in crate::http) struct Card {
 }
 
 impl Integrations<'_> {
-    fn place(&self) -> Option<Place> {
-        Some(Place::Integrations)
-    }
+    const PLACE: Option<Place> = Some(Place::Integrations);
 
     fn searchable(&self) -> bool {
         self.cards.len() > SEEN_AT_ONCE

@@ -19,9 +19,7 @@ pub(in crate::http) struct Opening<'a> {
 
 impl Opening<'_> {
     /// None of those that the navigation leads to.
-    fn place(&self) -> Option<Place> {
-        None
-    }
+    const PLACE: Option<Place> = None;
 
     fn title(&self) -> String {
         self.frame.say(self.frame.t.opening_title)

@@ -24,9 +24,7 @@ pub(in crate::http) enum Kept {
 }
 
 impl Security<'_> {
-    fn place(&self) -> Option<Place> {
-        Some(Place::Security)
-    }
+    const PLACE: Option<Place> = Some(Place::Security);
 
     fn kept_words(&self) -> &'static str {
         match self.kept {

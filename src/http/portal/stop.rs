@@ -49,9 +49,7 @@ pub(in crate::http) enum Why {
 
 impl Stop<'_> {
     /// None of those that the navigation leads to.
-    fn place(&self) -> Option<Place> {
-        None
-    }
+    const PLACE: Option<Place> = None;
 
     fn title(&self) -> &'static str {
         self.texts().0

@@ -202,9 +202,10 @@ impl Samples {
         }
         let shown = |field: &FieldView| StoredField {
             label: field.label.clone(),
-            shown: match field.secret {
-                true => Shown::Hint((field.name != "password").then(|| self.write("…9f3c"))),
-                false => Shown::Value(self.write("5d2b1e0a-6c1f-4f7e-9a35-0c2a6f3b9d10")),
+            shown: if field.secret {
+                Shown::Hint((field.name != "password").then(|| self.write("…9f3c")))
+            } else {
+                Shown::Value(self.write("5d2b1e0a-6c1f-4f7e-9a35-0c2a6f3b9d10"))
             },
         };
         let connected = state != State::NotConnected;
