@@ -11,6 +11,7 @@ pub mod cache;
 pub mod changes;
 pub mod connections;
 pub mod credentials;
+mod current;
 pub mod error;
 pub mod events;
 pub mod health;
