@@ -1,6 +1,7 @@
--- When a connection's keys are next tried with their provider; null is at once.
+-- When the provider last said whether a connection's keys work, and when it is next asked; null is at once.
+ALTER TABLE connections ADD COLUMN checked_at BIGINT;
 ALTER TABLE connections ADD COLUMN check_after BIGINT;
-CREATE INDEX connections_by_check ON connections (check_after);
+CREATE INDEX connections_by_check ON connections (COALESCE(check_after, 0)) WHERE status <> 'disconnected';
 
 -- What one replica at a time does, and until when it is the one.
 CREATE TABLE leases (

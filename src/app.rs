@@ -101,7 +101,7 @@ impl App {
             stale_if_error: settings.cache_stale_if_error,
             max_bytes: settings.cache_max_bytes,
         };
-        let core = Core::new(&settings, &ground, cache)?;
+        let core = Core::new(&settings, &ground, cache);
         let Ground { database, store, catalogue, clock, random } = ground;
         let index = Arc::new(database.clone());
         let system: Arc<dyn SystemIndex> = index.clone();

@@ -12,6 +12,7 @@ pub mod cache;
 pub mod changes;
 pub mod connections;
 pub mod credentials;
+mod current;
 pub mod error;
 pub mod events;
 pub mod health;

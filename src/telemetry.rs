@@ -88,6 +88,12 @@ fn describe() {
         Unit::Seconds,
         "Time of a call to the store, by action."
     );
+    describe_counter!("keybroker_verifications_total", "Keys tried, by provider and outcome.");
+    describe_histogram!(
+        "keybroker_verification_seconds",
+        Unit::Seconds,
+        "Time of a request to a provider, by provider."
+    );
     describe_counter!("keybroker_reads_recorded_total", "Reads of keys that the audit log tells of.");
     describe_gauge!(
         "keybroker_reads_waiting",

@@ -30,8 +30,9 @@ const LARGEST_BODY: usize = 1 << 20;
 
 /// HTTP clients of which each goes only to addresses that suit it.
 pub struct ProviderClient {
-    /// For https: to public addresses; to any, where private ones are allowed.
-    secure: Guarded,
+    /// For https: to public addresses; to any, where private ones are allowed. Nothing, where TLS can't be
+    /// set up.
+    secure: Option<Guarded>,
     /// For http, where private addresses are allowed: to these only, so that no key crosses a public
     /// network in clear.
     plain: Option<Guarded>,
@@ -69,22 +70,36 @@ impl Allowed {
 }
 
 impl ProviderClient {
-    /// Clients that wait so long for a whole answer.
-    ///
-    /// # Errors
-    /// If TLS can't be set up: the system's certificates can't be read, say.
-    pub fn new(timeout: Duration, allow_private: bool) -> Result<Self, reqwest::Error> {
+    /// Clients that wait so long for a whole answer. Where TLS can't be set up, since the system has no
+    /// certificates, say, every provider is unreachable, and the rest of the service works.
+    #[must_use]
+    pub fn new(timeout: Duration, allow_private: bool) -> Self {
         let secure = if allow_private { Allowed::Any } else { Allowed::Public };
         let plain = allow_private.then_some(Allowed::Private);
-        Ok(Self {
-            secure: Guarded::new(secure, timeout)?,
-            plain: plain.map(|allowed| Guarded::new(allowed, timeout)).transpose()?,
-        })
+        let usable = |guarded: Result<Guarded, reqwest::Error>| {
+            let failed = |error: &reqwest::Error| {
+                tracing::error!(
+                    error = error.to_string(),
+                    "TLS can't be set up, so no key can be tried: install CA certificates"
+                );
+            };
+            guarded.inspect_err(failed).ok()
+        };
+        Self {
+            secure: usable(Guarded::new(secure, timeout)),
+            plain: plain.and_then(|allowed| usable(Guarded::new(allowed, timeout))),
+        }
+    }
+
+    /// Whether TLS could be set up.
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
+        self.secure.is_some()
     }
 
     fn for_url(&self, url: &Url) -> Result<&Guarded, NoAnswer> {
         let guarded = match url.scheme() {
-            "https" => &self.secure,
+            "https" => self.secure.as_ref().ok_or(NoAnswer::Unreachable)?,
             _ => self.plain.as_ref().ok_or_else(|| match literal(url) {
                 Some(address) if !is_public(address) => NoAnswer::PrivateAddress,
                 _ => NoAnswer::NotSecure,
@@ -149,7 +164,7 @@ impl Resolve for Resolver {
 impl ProviderApis for ProviderClient {
     #[expect(clippy::disallowed_methods, reason = "sent to the provider, whose key it is")]
     async fn ask(&self, request: ApiRequest, wants_body: bool) -> Result<ApiAnswer, NoAnswer> {
-        let url = Url::parse(request.url.expose_secret()).map_err(|_| NoAnswer::Unsendable)?;
+        let url = Url::parse(request.url.expose_secret()).map_err(|_| NoAnswer::Unaskable)?;
         let guarded = self.for_url(&url)?;
         let method = match request.method {
             Method::Get => HttpMethod::GET,
@@ -158,7 +173,7 @@ impl ProviderApis for ProviderClient {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         for (name, value) in &request.headers {
-            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| NoAnswer::Unsendable)?;
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| NoAnswer::Unaskable)?;
             let mut value = HeaderValue::from_str(value.expose_secret()).map_err(|_| NoAnswer::Unsendable)?;
             value.set_sensitive(true);
             headers.insert(name, value);
@@ -189,13 +204,15 @@ fn no_answer(error: &reqwest::Error) -> NoAnswer {
 
 /// The body, if it arrives in time, is not too large, and is JSON.
 async fn json(mut response: Response) -> Option<serde_json::Value> {
-    let announced = response.content_length().unwrap_or(0);
-    if usize::try_from(announced).ok()? > LARGEST_BODY {
+    let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
+    // Never grows: growing would leave an unwiped copy behind, and an answer may hold a key.
+    let room = announced.unwrap_or(LARGEST_BODY);
+    if room > LARGEST_BODY {
         return None;
     }
-    let mut body = Zeroizing::new(Vec::new());
+    let mut body = Zeroizing::new(Vec::with_capacity(room));
     while let Some(chunk) = response.chunk().await.ok()? {
-        if body.len() + chunk.len() > LARGEST_BODY {
+        if body.len() + chunk.len() > body.capacity() {
             return None;
         }
         body.extend_from_slice(&chunk);

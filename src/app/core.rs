@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{StartError, open::open_providers};
 use crate::{
-    adapter::sql::Database,
+    adapter::{providers::ProviderClient, sql::Database},
     broker::{
         cache::{CacheSettings, CredentialCache},
         connections::Connections,
@@ -45,11 +44,7 @@ pub(super) struct Core {
 
 impl Core {
     /// Puts them together.
-    pub(super) fn new(
-        settings: &Settings,
-        ground: &Ground,
-        cache: CacheSettings,
-    ) -> Result<Self, StartError> {
+    pub(super) fn new(settings: &Settings, ground: &Ground, cache: CacheSettings) -> Self {
         let Ground { database, store, catalogue, clock, random } = ground;
         let cache = CredentialCache::new(cache, Arc::clone(clock));
         let index = Arc::new(database.clone());
@@ -59,7 +54,7 @@ impl Core {
             index: index.clone(),
             store: Arc::clone(store),
             catalogue: Arc::clone(catalogue),
-            apis: open_providers(providers)?,
+            apis: Arc::new(ProviderClient::new(providers.timeout, providers.allow_private_addresses)),
             clock: Arc::clone(clock),
             random: Arc::clone(random),
             settings: VerificationSettings { every: providers.every, confirm_after: providers.confirm_after },
@@ -79,6 +74,6 @@ impl Core {
             left_open: Arc::default(),
         });
         let connections = Connections::new(Arc::clone(&writer), under_way.clone(), verifier.clone());
-        Ok(Self { cache, writer, verifier, connections, stop, under_way })
+        Self { cache, writer, verifier, connections, stop, under_way }
     }
 }

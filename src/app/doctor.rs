@@ -14,6 +14,7 @@ use super::{
 use crate::{
     adapter::{
         local::Keyring,
+        providers::ProviderClient,
         sql::{Database, Inspection},
     },
     config::{ServeFlags, Settings, StoreSettings},
@@ -54,6 +55,10 @@ pub async fn examine(flags: &ServeFlags) -> Vec<Finding> {
         ),
     }
     findings.extend(settings.providers.file.as_deref().map(providers));
+    if !ProviderClient::new(settings.providers.timeout, false).is_usable() {
+        let finding = Finding::good("providers", "to set up TLS", "there are no CA certificates");
+        findings.push(finding.warning("install them (ca-certificates); until then no key can be tried"));
+    }
     let version = Version::generate(&*clock, &SystemRandom);
     match &settings.store {
         StoreSettings::Aws { kms_key_id, writes_per_second } => {

@@ -60,7 +60,7 @@ impl Import {
         let store = open_store(settings, &database, &clock).await?;
         let ground = Ground { database, store, catalogue, clock, random };
         let no_cache = CacheSettings { ttl: Duration::ZERO, stale_if_error: Duration::ZERO, max_bytes: 0 };
-        let Core { connections, writer, under_way, .. } = Core::new(settings, &ground, no_cache)?;
+        let Core { connections, writer, under_way, .. } = Core::new(settings, &ground, no_cache);
         // A write that was cut off holds its connection for its whole lease, which follows from the limit.
         let patience = PATIENCE + writer.limits.time;
         let importer = Importer::new(connections, importing_operator(), settings.prefix.clone(), patience);

@@ -16,19 +16,18 @@ use crate::{
     adapter::{
         aws::{AwsSettings, AwsStore},
         local::{Keyring, LocalSetupError, LocalStore},
-        providers::ProviderClient,
         sql::{Database, OpenError, Url},
     },
     broker::{
         audit::Auditor,
         tokens::{TokenSettings, Tokens},
     },
-    config::{ProviderSettings, Settings, StoreSettings},
+    config::{Settings, StoreSettings},
     domain::{
         clock::{Clock, Random, SystemClock, SystemRandom, time_ordered_id},
         provider::{Catalogue, UnusableEntry},
     },
-    port::{index::SystemIndex, providers::ProviderApis, store::Store},
+    port::{index::SystemIndex, store::Store},
 };
 
 impl From<OpenError> for StartError {
@@ -133,13 +132,6 @@ pub(super) fn open_catalogue(file: Option<&Path>) -> Result<Catalogue, StartErro
         let line = line.map_or_else(String::new, |line| format!(":{line}"));
         StartError::Config(format!("KEYBROKER_PROVIDERS_FILE: {}{line}: {reason}", path.display()))
     })
-}
-
-/// The way to the providers.
-pub(super) fn open_providers(settings: &ProviderSettings) -> Result<Arc<dyn ProviderApis>, StartError> {
-    let unusable = |e| StartError::Failed(format!("TLS can't be set up, to ask providers: {e}"));
-    let client = ProviderClient::new(settings.timeout, settings.allow_private_addresses);
-    client.map(|client| Arc::new(client) as Arc<dyn ProviderApis>).map_err(unusable)
 }
 
 pub(super) async fn open_store(

@@ -96,8 +96,8 @@ impl Connections {
     /// Creates or replaces. The same keys again make no new version.
     ///
     /// # Errors
-    /// If the fields are not the provider's, the provider refuses them or does not say, a condition fails, another write is under way, or the store
-    /// or the database does not do its part.
+    /// If the fields are not the provider's, the provider refuses them or does not say, a condition fails,
+    /// another write is under way, or the store or the database does not do its part.
     pub async fn put(&self, permit: Permit<Write>, wanted: Wanted, terms: Terms) -> Result<Answer, Error> {
         Ok(self.put_asking(permit, wanted, terms, Ask::Alone).await?.0)
     }

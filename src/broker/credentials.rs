@@ -1,11 +1,12 @@
 //! Reading keys: the hot path.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use futures_util::FutureExt;
 
 use super::{
     cache::{CredentialCache, Freshness, Served},
+    current::current_keys,
     error::Error,
     reads::ReadLog,
 };
@@ -13,18 +14,13 @@ use crate::{
     domain::{
         access::{Permit, Read},
         clock::Clock,
-        connection::Connection,
         secret::Version,
     },
     port::{
         index::ConnectionIndex,
-        store::{Store, StoredSecret, Which},
+        store::{Store, Which},
     },
 };
-
-/// How long after a write AWS may answer with what was there before. It promises no time; a second is
-/// usual.
-const CONSISTENT_WITHIN: Duration = Duration::from_mins(1);
 
 /// Reads credentials, from memory where it may.
 #[derive(Clone)]
@@ -114,12 +110,6 @@ impl CredentialReader {
         Ok(Reading::Keys(served))
     }
 
-    /// Whether AWS may still answer with what was there before the last write. Later, such an answer is an
-    /// operator's doing.
-    fn may_lag(&self, connection: &Connection) -> bool {
-        self.clock.now().duration_since(connection.updated_at).unsigned_abs() < CONSISTENT_WITHIN
-    }
-
     async fn load(&self, permit: &Permit<Read>) -> Result<Served, Error> {
         let name = permit.on();
         let connection = self
@@ -128,34 +118,8 @@ impl CredentialReader {
             .await?
             .filter(|connection| !connection.is_disconnected())
             .ok_or(Error::NotFound)?;
-        let mut secret = self.store.get(permit, Which::Current).await?;
-        if self.may_lag(&connection) && is_from_before(secret.as_ref(), &connection) {
-            let known = self.store.get(permit, Which::Version(&connection.version)).await?;
-            secret = known.or(secret);
-        }
-        let Some(secret) = secret else {
-            tracing::warn!(org = %name.org(), connection = %name.connection(), "the store has lost a secret that the index knows");
-            return Err(Error::NotFound);
-        };
-        let credentials = secret.credentials()?;
-        if credentials.is_empty() {
-            // Erased, by a disconnect that is under way or by another program.
-            return Err(Error::NotFound);
-        }
-        Ok(Served {
-            provider: connection.provider,
-            credentials,
-            version: secret.version,
-            source: connection.source,
-        })
+        let keys = current_keys(&*self.store, &*self.clock, permit, &connection).await?;
+        let (version, credentials) = keys;
+        Ok(Served { provider: connection.provider, credentials, version, source: connection.source })
     }
-}
-
-/// Whether an answer of AWS is from before the connection's last write. Any other version was written by
-/// another program, and is the truth.
-fn is_from_before(secret: Option<&StoredSecret>, connection: &Connection) -> bool {
-    secret.is_none_or(|secret| {
-        let empty = secret.credentials().is_ok_and(|credentials| credentials.is_empty());
-        Some(&secret.version) == connection.previous.as_ref() || empty
-    })
 }

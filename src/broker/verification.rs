@@ -4,7 +4,9 @@
 //! after it said so twice, some seconds apart. Silence, trouble of the provider's own and answers that say
 //! nothing change nothing.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+mod reports;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use jiff::Timestamp;
@@ -12,32 +14,37 @@ use metrics::{counter, histogram};
 use secrecy::ExposeSecret;
 use tokio::{
     sync::Semaphore,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::error::Error;
+use self::reports::Reports;
+use super::{current::current_keys, error::Error};
 use crate::{
     domain::{
         access::{Actor, MayRead, Permit, Read, SystemTask, Write},
         clock::{Clock, Random, time_ordered_id},
         connection::{Connection, Status},
         event::{Event, EventType, RequestId},
+        id::ProviderName,
         provider::{ApiAnswer, Catalogue, Fact, Method, Outcome, Provider, Verification},
-        secret::{Credentials, SecretName},
+        secret::{Credentials, SecretName, Version},
     },
     port::{
         index::{Check, ConnectionIndex},
         providers::{NoAnswer, ProviderApis},
-        store::{Store, Which},
+        store::Store,
     },
 };
 
 /// How much sooner a provider that did not say is asked again.
 const SOONER: u32 = 24;
 
-/// The most providers that are asked at a time.
-const AT_ONCE: usize = 64;
+/// How many keys of one provider are tried at a time.
+const AT_ONCE: usize = 16;
+
+/// How long a try waits for its turn.
+const TURN_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long keys are left alone, and how their wrongness is confirmed.
 #[derive(Debug, Clone, Copy)]
@@ -89,9 +96,9 @@ pub struct Parts {
 
 struct Inner {
     parts: Parts,
-    slots: Semaphore,
-    /// The connections whose report is being looked into: a thousand reports are one verification.
-    reported: std::sync::Mutex<HashSet<SecretName>>,
+    /// So many of each provider's keys are tried at a time, so that one that hangs holds up no other.
+    slots: BTreeMap<ProviderName, Semaphore>,
+    reports: Reports,
 }
 
 /// Whether to ask what a key opens, beside whether it works.
@@ -105,7 +112,8 @@ impl Verifier {
     /// A verifier of these parts.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(Inner { parts, slots: Semaphore::new(AT_ONCE), reported: std::sync::Mutex::default() }))
+        let slots = parts.catalogue.iter().map(|provider| (provider.name.clone(), Semaphore::new(AT_ONCE)));
+        Self(Arc::new(Inner { slots: slots.collect(), reports: Reports::default(), parts }))
     }
 
     /// Tries a connection's current keys and keeps what came of it.
@@ -134,20 +142,25 @@ impl Verifier {
         let name = permit.on().clone();
         let connection = self.connected(&name).await?;
         let about_the_key = (400..500).contains(&upstream) && upstream != 429;
-        if about_the_key && self.reported().insert(name.clone()) {
+        if about_the_key && self.0.reports.begin(&name) {
             let verifier = self.clone();
-            self.0.parts.under_way.spawn(async move {
-                let check = verifier.check(&permit, permit.actor(), request_id);
-                // Caught, so that a defect does not leave the connection out of reach of reports.
-                let ended = std::panic::AssertUnwindSafe(check).catch_unwind().await;
-                verifier.reported().remove(&name);
-                if let Ok(Err(error)) = ended {
-                    tracing::warn!(org = %name.org(), connection = %name.connection(), %error,
-                        "a reported key could not be tried");
-                }
-            });
+            self.0.parts.under_way.spawn(async move { verifier.look_into(permit, request_id).await });
         }
         Ok(connection)
+    }
+
+    async fn look_into(&self, permit: Permit<Read>, request_id: Option<RequestId>) {
+        let name = permit.on();
+        let wait = self.0.reports.wait(name);
+        if self.0.parts.stop.run_until_cancelled(sleep(wait)).await.is_some() {
+            let check = self.check(&permit, permit.actor(), request_id);
+            // Caught, so that a defect does not leave the connection out of reach of reports.
+            if let Ok(Err(error)) = std::panic::AssertUnwindSafe(check).catch_unwind().await {
+                tracing::warn!(org = %name.org(), connection = %name.connection(), %error,
+                    "a reported key could not be tried");
+            }
+        }
+        self.0.reports.end(name);
     }
 
     /// How long after one try the next one comes by itself.
@@ -160,7 +173,7 @@ impl Verifier {
     /// # Errors
     /// As [`Verifier::verify`].
     pub(super) async fn check_due(&self, name: SecretName) -> Result<Outcome, Error> {
-        let permit = SystemTask::Verifier.permit_read(name);
+        let permit = SystemTask::verifier(name);
         Ok(self.check(&permit, permit.actor(), None).await?.outcome)
     }
 
@@ -238,13 +251,15 @@ impl Verifier {
         credentials: &Credentials,
         wants_body: bool,
     ) -> Result<ApiAnswer, NoAnswer> {
-        let (api, verification) = provider.verification().ok_or(NoAnswer::Unreachable)?;
+        let (api, verification) = provider.verification().ok_or(NoAnswer::Unaskable)?;
         let (method, path) = match fact.and_then(|fact| fact.path.as_ref()) {
             Some(path) => (Method::Get, path),
             None => (verification.method, &verification.path),
         };
-        let request = api.request(method, path, credentials).ok_or(NoAnswer::Unsendable)?;
-        let _slot = self.0.slots.acquire().await;
+        let request = api.request(method, path, credentials).ok_or(NoAnswer::Unaskable)?;
+        let slots = self.0.slots.get(&provider.name).ok_or(NoAnswer::Unaskable)?;
+        let turn = timeout(TURN_WITHIN, slots.acquire()).await;
+        let _turn = turn.map_err(|_| NoAnswer::Busy)?;
         let began = Instant::now();
         let answer = self.0.parts.apis.ask(request, wants_body).await;
         histogram!("keybroker_verification_seconds", "provider" => provider.name.to_string())
@@ -259,31 +274,46 @@ impl Verifier {
         actor: &Arc<Actor>,
         request_id: Option<RequestId>,
     ) -> Result<Verdict, Error> {
-        let name = permit.secret();
-        let connection = self.connected(name).await?;
         let parts = &self.0.parts;
-        let Some(provider) = parts.catalogue.get(&connection.provider) else {
-            return Ok(self.not_in_catalogue(&connection));
-        };
-        let secret = parts.store.get(permit, Which::Current).await?.ok_or(Error::NotFound)?;
-        let credentials = secret.credentials()?;
-        let mut verdict = self.ask(provider, &credentials, Ask::WithFacts).await;
+        let mut connection = self.connected(permit.secret()).await?;
+        let (mut version, mut verdict) = self.try_current(permit, &connection).await?;
         if verdict.outcome == Outcome::Invalid {
             // Cut short by a shutdown, it is not confirmed.
-            let waited = parts.stop.run_until_cancelled(sleep(parts.settings.confirm_after)).await;
-            if waited.is_none() {
+            if parts.stop.run_until_cancelled(sleep(parts.settings.confirm_after)).await.is_none() {
                 return Ok(verdict);
             }
-            verdict = self.ask(provider, &credentials, Ask::WithFacts).await;
+            let refused = version;
+            connection = self.connected(permit.secret()).await?;
+            (version, verdict) = self.try_current(permit, &connection).await?;
+            // Other keys by now, and these were refused once only.
+            if verdict.outcome == Outcome::Invalid && version != refused {
+                return Ok(verdict);
+            }
         }
-        self.keep(&connection, &verdict, actor, request_id).await?;
+        self.keep(&connection, version, &verdict, actor, request_id).await?;
         Ok(verdict)
+    }
+
+    /// Tries the keys that the store holds once. Where there is no way, the store is not asked either.
+    async fn try_current(
+        &self,
+        permit: &dyn MayRead,
+        connection: &Connection,
+    ) -> Result<(Version, Verdict), Error> {
+        let parts = &self.0.parts;
+        let provider = parts.catalogue.get(&connection.provider);
+        let Some(provider) = provider.filter(|provider| provider.verification().is_some()) else {
+            return Ok((connection.version.clone(), self.unsupported(provider, connection)));
+        };
+        let (version, credentials) = current_keys(&*parts.store, &*parts.clock, permit, connection).await?;
+        Ok((version, self.ask(provider, &credentials, Ask::WithFacts).await))
     }
 
     /// Keeps an outcome, unless the connection has been written meanwhile: then it concerns other keys.
     async fn keep(
         &self,
         connection: &Connection,
+        tried: Version,
         verdict: &Verdict,
         actor: &Arc<Actor>,
         request_id: Option<RequestId>,
@@ -304,14 +334,14 @@ impl Verifier {
             status: change.map(|(status, _)| status),
             again_at: next_try(verdict.checked_at, every, &*parts.random),
         };
-        let event = change.map(|(_, r#type)| Event {
+        let event = change.map(move |(_, r#type)| Event {
             id: time_ordered_id(&*parts.clock, &*parts.random),
             org: Some(connection.org.clone()),
             r#type,
             at: verdict.checked_at,
             actor: Arc::clone(actor),
             connection: Some(connection.name.clone()),
-            version: Some(connection.version.clone()),
+            version: Some(tried),
             token: None,
             request_id,
         });
@@ -329,17 +359,16 @@ impl Verifier {
         found.filter(|connection| !connection.is_disconnected()).ok_or(Error::NotFound)
     }
 
-    fn not_in_catalogue(&self, connection: &Connection) -> Verdict {
+    fn unsupported(&self, provider: Option<&Provider>, connection: &Connection) -> Verdict {
         Verdict {
             outcome: Outcome::Unsupported,
-            detail: format!("The provider {} is not in the catalogue any more.", connection.provider),
+            detail: match provider {
+                Some(provider) => format!("{} has no way to try a key.", provider.display_name),
+                None => format!("The provider {} is not in the catalogue any more.", connection.provider),
+            },
             opens: Vec::new(),
             checked_at: self.0.parts.clock.now(),
         }
-    }
-
-    fn reported(&self) -> std::sync::MutexGuard<'_, HashSet<SecretName>> {
-        self.0.reported.lock().expect("no one panics while holding the set")
     }
 }
 

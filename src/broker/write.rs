@@ -36,8 +36,8 @@ use crate::{
     domain::{
         access::{Permit, Write},
         clock::{Clock, Random},
-        connection::Connection,
-        event::RequestId,
+        connection::{Connection, Status},
+        event::{Event, RequestId},
         idempotency::IdempotencyKey,
         precondition::Precondition,
         provider::Catalogue,
@@ -360,17 +360,20 @@ impl Writer {
         credentials: &Credentials,
         unchanged: bool,
     ) -> Result<Answer, Failure> {
+        let dead = before.as_ref().is_some_and(|before| before.status == Status::NeedsReconnect);
         let answer = self.answer(intent, before, credentials, unchanged);
-        self.record(intent, answer).await
+        let revived = dead && unchanged && answer.connection.status == Status::Active;
+        let events = self.events(intent, &answer, revived);
+        self.record(intent, answer, &events).await
     }
 
-    async fn record(&self, intent: &Intent, answer: Answer) -> Result<Answer, Failure> {
-        let event = self.event(intent, &answer);
-        let completed = self.index.complete_write(&intent.org, intent, &answer, &event).await;
+    async fn record(&self, intent: &Intent, answer: Answer, events: &[Event]) -> Result<Answer, Failure> {
+        let completed =
+            self.index.complete_write(&intent.org, intent, &answer, events, self.clock.now()).await;
         self.cache.forget(&answer.connection.secret_name());
         match completed {
             Ok(true) => {
-                tracing::info!(org = %intent.org, connection = %intent.connection, event = event.r#type.as_str(),
+                tracing::info!(org = %intent.org, connection = %intent.connection, event = events.first().map(|event| event.r#type.as_str()),
                     version = %answer.connection.version, actor = %intent.actor.id, "connection changed");
                 Ok(answer)
             }

@@ -20,6 +20,7 @@ pub struct ProviderFlags {
         default_value_t = false,
         default_missing_value = "true",
         num_args = 0..=1,
+        require_equals = true,
         action = ArgAction::Set,
         value_name = "BOOL"
     )]

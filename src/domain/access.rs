@@ -302,33 +302,25 @@ pub enum Denied {
     OtherProvider,
 }
 
-/// The background tasks that touch secrets on nobody's request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SystemTask {
-    /// Finishes or drops the writes that a crash left behind.
-    Reconciler,
-    /// Tries keys with their providers.
-    Verifier,
-}
+/// The background tasks that touch secrets on nobody's request: each gets the one permit that it needs.
+#[derive(Debug)]
+pub enum SystemTask {}
 
 impl SystemTask {
-    /// A permit to settle the fate of one secret's unfinished write.
+    /// For the reconciler, which finishes or drops the writes that a crash left behind: a permit to settle
+    /// the fate of one secret's unfinished write.
     #[must_use]
-    pub fn permit(self, on: SecretName) -> Permit<Write> {
-        self.make(on)
+    pub fn reconciler(on: SecretName) -> Permit<Write> {
+        Self::permit("reconciler", on)
     }
 
-    /// A permit to read one secret.
+    /// For the verifier, which tries keys with their providers: a permit to read one secret.
     #[must_use]
-    pub fn permit_read(self, on: SecretName) -> Permit<Read> {
-        self.make(on)
+    pub fn verifier(on: SecretName) -> Permit<Read> {
+        Self::permit("verifier", on)
     }
 
-    fn make<A>(self, on: SecretName) -> Permit<A> {
-        let id = match self {
-            Self::Reconciler => "reconciler",
-            Self::Verifier => "verifier",
-        };
+    fn permit<A>(id: &str, on: SecretName) -> Permit<A> {
         let actor = Actor { r#type: ActorType::System, id: id.into(), name: None };
         Permit { on, actor: Arc::new(actor), action: PhantomData }
     }

@@ -38,11 +38,16 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 }
 
 /// Only global unicast (`2000::/3`) is public, and that not where it embeds an IPv4 address (6to4, Teredo) or
-/// is for documentation. IPv4-mapped and -compatible addresses, NAT64, unique-local, link-local and
-/// multicast ones are all outside of it.
+/// is for documentation. IPv4-mapped and -compatible addresses, unique-local, link-local and multicast ones
+/// are all outside of it. NAT64 (RFC 6052), by which IPv6-only networks reach IPv4 hosts, is as public as the
+/// host.
 fn is_public_v6(address: Ipv6Addr) -> bool {
     match address.segments() {
         [0x2001, 0..=0x01ff | 0x0db8, ..] | [0x2002, ..] | [0x3fff, 0..=0x0fff, ..] => false,
+        [0x0064, 0xff9b, 0, 0, 0, 0, high, low] => {
+            let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+            is_public_v4(Ipv4Addr::new(a, b, c, d))
+        }
         [first, ..] => (0x2000..=0x3fff).contains(&first),
     }
 }
@@ -82,6 +87,7 @@ mod tests {
             "::ffff:8.8.8.8",
             "::8.8.8.8",
             "64:ff9b::7f00:1",
+            "64:ff9b::a9fe:a9fe",
             "64:ff9b:1::1",
             "100::1",
             "2001::1",
@@ -115,6 +121,7 @@ mod tests {
             "2606:4700::1",
             "2001:4860:4860::8888",
             "2a00:1450::1",
+            "64:ff9b::808:808",
         ] {
             assert!(is_public(address.parse().unwrap()), "{address}");
         }

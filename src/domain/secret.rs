@@ -3,11 +3,13 @@
 use std::{fmt, str::FromStr, sync::Arc};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
+use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{MapAccess, Visitor},
 };
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::{
@@ -112,6 +114,13 @@ impl Version {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// When it was made, if keybroker made it: its id holds the time.
+    #[must_use]
+    pub fn made_at(&self) -> Option<Timestamp> {
+        let (seconds, nanos) = Uuid::parse_str(&self.0).ok()?.get_timestamp()?.to_unix();
+        Timestamp::new(i64::try_from(seconds).ok()?, i32::try_from(nanos).ok()?).ok()
     }
 }
 

@@ -175,14 +175,15 @@ pub trait ConnectionIndex: Send + Sync {
         lease_until: Timestamp,
     ) -> Result<bool, IndexError>;
 
-    /// In one transaction: removes the intent, writes the connection, appends the event and keeps the
+    /// In one transaction: removes the intent, writes the connection, appends the events and keeps the
     /// answer. False, and nothing done, if the intent is no longer there.
     async fn complete_write(
         &self,
         org: &OrgId,
         intent: &Intent,
         answer: &Answer,
-        event: &Event,
+        events: &[Event],
+        now: Timestamp,
     ) -> Result<bool, IndexError>;
 
     /// Removes the intent: nothing was written.
@@ -210,7 +211,6 @@ pub trait ConnectionIndex: Send + Sync {
         event: Option<&Event>,
     ) -> Result<bool, IndexError>;
 
-    /// Events, newest first, from before the event `before`; none if the organization has no such event.
     /// Events that pass the filter, newest first, from before the event `before`; none if the organization
     /// has no such event.
     async fn list_events(

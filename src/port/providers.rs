@@ -32,6 +32,12 @@ pub enum NoAnswer {
     /// It wants the key in clear over a public network.
     #[error("its URL is not https")]
     NotSecure,
+    /// Too many of its keys are being tried.
+    #[error("too many of its keys are being tried at present")]
+    Busy,
+    /// The catalogue's entry does not fit these fields.
+    #[error("its catalogue entry makes no request of these fields")]
+    Unaskable,
     /// The key has characters that HTTP can't carry.
     #[error("the key has characters that no header can carry")]
     Unsendable,

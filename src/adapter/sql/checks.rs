@@ -15,21 +15,24 @@ use crate::{
 };
 
 /// A write under way may be replacing the very keys that were tried, so nothing is kept beside one.
-const WORKS: &str = "UPDATE connections SET status = 'active', verified_at = $4, check_after = $5, \
+const WORKS: &str = "UPDATE connections SET status = 'active', verified_at = $4, checked_at = $4, check_after = $5, \
      updated_at = CASE WHEN status = 'active' THEN updated_at ELSE $4 END \
      WHERE org = $1 AND name = $2 AND version = $3 AND status <> 'disconnected' AND NOT EXISTS \
      (SELECT 1 FROM write_intents WHERE write_intents.org = $1 AND write_intents.connection = $2)";
 
-const REFUSED: &str = "UPDATE connections SET status = 'needs_reconnect', updated_at = $4, check_after = $5 \
+const REFUSED: &str = "UPDATE connections SET status = 'needs_reconnect', updated_at = $4, checked_at = $4, \
+     check_after = $5 \
      WHERE org = $1 AND name = $2 AND version = $3 AND status = 'active' AND NOT EXISTS \
      (SELECT 1 FROM write_intents WHERE write_intents.org = $1 AND write_intents.connection = $2)";
 
 const POSTPONE: &str =
     "UPDATE connections SET check_after = $4 WHERE org = $1 AND name = $2 AND version = $3";
 
-const CLAIM: &str = "UPDATE connections SET check_after = $2 WHERE (org, name) IN \
-     (SELECT org, name FROM connections WHERE status <> 'disconnected' \
-     AND (check_after IS NULL OR check_after <= $1) ORDER BY check_after LIMIT $3) RETURNING org, name";
+/// Asks twice whether a row is due: PostgreSQL looks again at one that another claimed meanwhile, but only at
+/// what is outside the list.
+const CLAIM: &str = "UPDATE connections SET check_after = $2 WHERE COALESCE(check_after, 0) <= $1 \
+     AND (org, name) IN (SELECT org, name FROM connections WHERE status <> 'disconnected' \
+     AND COALESCE(check_after, 0) <= $1 ORDER BY COALESCE(check_after, 0) LIMIT $3) RETURNING org, name";
 
 const TAKE_LEASE: &str = "INSERT INTO leases (name, holder, lease_until) VALUES ($1, $2, $4) \
      ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, lease_until = excluded.lease_until \
@@ -42,21 +45,26 @@ pub(super) async fn record(
     check: &Check,
     event: Option<&Event>,
 ) -> Result<bool, IndexError> {
+    let of = |query: &'static str| {
+        sqlx::query(query).bind(org.as_str()).bind(name.as_str()).bind(check.version.as_str())
+    };
     let mut tx = db.begin().await?;
     db.within(async {
-        let query = match check.status {
-            Some(Status::Active) => sqlx::query(WORKS),
-            Some(Status::NeedsReconnect) => sqlx::query(REFUSED),
+        let change = match check.status {
+            Some(Status::Active) => Some(WORKS),
+            Some(Status::NeedsReconnect) => Some(REFUSED),
             // No try says that there are no keys.
-            Some(Status::Disconnected) | None => sqlx::query(POSTPONE),
+            Some(Status::Disconnected) | None => None,
         };
-        let query = query.bind(org.as_str()).bind(name.as_str()).bind(check.version.as_str());
-        let query = match check.status {
-            Some(_) => query.bind(millis(check.at)).bind(millis(check.again_at)),
-            None => query.bind(millis(check.again_at)),
-        };
-        let kept = query.execute(&mut *tx).await?.rows_affected() == 1;
-        if kept && let Some(event) = event {
+        let mut kept = false;
+        if let Some(change) = change {
+            let query = of(change).bind(millis(check.at)).bind(millis(check.again_at));
+            kept = query.execute(&mut *tx).await?.rows_affected() == 1;
+        }
+        if !kept {
+            // Nothing new, but it was tried.
+            of(POSTPONE).bind(millis(check.again_at)).execute(&mut *tx).await?;
+        } else if let Some(event) = event {
             events::append(&mut tx, db.origin, event).await?;
         }
         tx.commit().await?;

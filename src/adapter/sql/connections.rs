@@ -26,20 +26,23 @@ const LIST: &str = "SELECT org, name, provider, label, status, source, version, 
 /// Where the keys stay the same, what was found out about them meanwhile stays too, unless this write tried
 /// them later.
 const WRITE: &str = "INSERT INTO connections (org, name, provider, label, status, source, version, generation, \
-     previous_version, fields, verified_at, check_after, created_at, updated_at) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
+     previous_version, fields, verified_at, checked_at, check_after, created_at, updated_at) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12, $13, $14) \
      ON CONFLICT (org, name) DO UPDATE SET provider = excluded.provider, label = excluded.label, \
      source = excluded.source, version = excluded.version, generation = excluded.generation, \
      previous_version = excluded.previous_version, fields = excluded.fields, updated_at = excluded.updated_at, \
      status = CASE WHEN connections.generation = excluded.generation \
-       AND COALESCE(excluded.verified_at, 0) <= COALESCE(connections.verified_at, 0) \
+       AND COALESCE(excluded.checked_at, 0) <= COALESCE(connections.checked_at, 0) \
        THEN connections.status ELSE excluded.status END, \
      check_after = CASE WHEN connections.generation = excluded.generation \
-       AND COALESCE(excluded.verified_at, 0) <= COALESCE(connections.verified_at, 0) \
+       AND COALESCE(excluded.checked_at, 0) <= COALESCE(connections.checked_at, 0) \
        THEN connections.check_after ELSE excluded.check_after END, \
      verified_at = CASE WHEN connections.generation = excluded.generation \
-       AND COALESCE(excluded.verified_at, 0) <= COALESCE(connections.verified_at, 0) \
-       THEN connections.verified_at ELSE excluded.verified_at END";
+       AND COALESCE(excluded.checked_at, 0) <= COALESCE(connections.checked_at, 0) \
+       THEN connections.verified_at ELSE excluded.verified_at END, \
+     checked_at = CASE WHEN connections.generation = excluded.generation \
+       AND COALESCE(excluded.checked_at, 0) <= COALESCE(connections.checked_at, 0) \
+       THEN connections.checked_at ELSE excluded.checked_at END";
 
 #[async_trait]
 impl ConnectionIndex for Database {
@@ -93,7 +96,8 @@ impl ConnectionIndex for Database {
         org: &OrgId,
         intent: &Intent,
         answer: &Answer,
-        event: &Event,
+        events: &[Event],
+        now: Timestamp,
     ) -> Result<bool, IndexError> {
         let mut tx = self.begin().await?;
         self.within(async {
@@ -102,9 +106,11 @@ impl ConnectionIndex for Database {
             }
             write(&mut tx, org, &answer.connection).await?;
             if let Some(key) = &intent.idempotency {
-                writes::keep_answer(&mut tx, org, key, answer, event.at).await?;
+                writes::keep_answer(&mut tx, org, key, answer, now).await?;
             }
-            events::append(&mut tx, self.origin, event).await?;
+            for event in events {
+                events::append(&mut tx, self.origin, event).await?;
+            }
             tx.commit().await?;
             Ok(true)
         })

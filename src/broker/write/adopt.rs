@@ -64,7 +64,8 @@ impl Writer {
             self.index.drop_write(&intent.org, intent).await?;
             return Ok(answer);
         }
-        self.record(intent, answer).await
+        let events = self.events(intent, &answer, false);
+        self.record(intent, answer, &events).await
     }
 
     /// What the store holds, if it is the provider's.

@@ -1,6 +1,6 @@
 //! What a write makes of its connection, and what the log is told of it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{super::verification::next_try, Writer};
 use crate::{
@@ -12,6 +12,9 @@ use crate::{
     },
     port::index::{Answer, Intent, LabelChange, Outcome, Plan},
 };
+
+/// When keys that were not tried are, if not sooner.
+const UNTRIED: Duration = Duration::from_hours(1);
 
 impl Writer {
     /// What a write that is done made of the connection.
@@ -34,7 +37,11 @@ impl Writer {
             Plan::Put { verified_at, .. } => *verified_at,
             Plan::Adopt { .. } | Plan::RollBack | Plan::Disconnect { .. } => None,
         };
-        let check_after = Some(next_try(now, self.check_every, &*self.random));
+        let check_after = Some(match verified_at {
+            Some(_) => next_try(now, self.check_every, &*self.random),
+            // Keys that nobody tried are tried soon.
+            None => next_try(now, self.check_every.min(UNTRIED), &*self.random),
+        });
         if unchanged && let Some(before) = before {
             let new_label = label(before.label.clone());
             let relabelled = new_label != before.label;
@@ -94,18 +101,24 @@ impl Writer {
         Answer { outcome, connection }
     }
 
-    /// What the log is told of it.
-    pub(super) fn event(&self, intent: &Intent, answer: &Answer) -> Event {
+    /// What the log is told of it; `revived` says that keys found wrong before were found to work.
+    pub(super) fn events(&self, intent: &Intent, answer: &Answer, revived: bool) -> Vec<Event> {
+        let done = match answer.outcome {
+            Outcome::Created => EventType::ConnectionCreated,
+            Outcome::Updated => EventType::ConnectionUpdated,
+            Outcome::Unchanged => EventType::ConnectionUnchanged,
+            Outcome::RolledBack => EventType::ConnectionRolledBack,
+            Outcome::Disconnected => EventType::ConnectionDisconnected,
+        };
+        let verified = revived.then_some(EventType::ConnectionVerified);
+        std::iter::once(done).chain(verified).map(|r#type| self.event(intent, answer, r#type)).collect()
+    }
+
+    fn event(&self, intent: &Intent, answer: &Answer, r#type: EventType) -> Event {
         Event {
             id: time_ordered_id(&*self.clock, &*self.random),
             org: Some(intent.org.clone()),
-            r#type: match answer.outcome {
-                Outcome::Created => EventType::ConnectionCreated,
-                Outcome::Updated => EventType::ConnectionUpdated,
-                Outcome::Unchanged => EventType::ConnectionUnchanged,
-                Outcome::RolledBack => EventType::ConnectionRolledBack,
-                Outcome::Disconnected => EventType::ConnectionDisconnected,
-            },
+            r#type,
             at: self.clock.now(),
             actor: Arc::new(intent.actor.clone()),
             connection: Some(intent.connection.clone()),

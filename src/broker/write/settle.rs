@@ -28,7 +28,7 @@ impl Writer {
             return Ok(self.index.drop_write(&intent.org, intent).await?);
         }
         let name = SecretName::new(intent.org.clone(), intent.connection.clone());
-        let permit = SystemTask::Reconciler.permit(name);
+        let permit = SystemTask::reconciler(name);
         // By its id and not by what is current: AWS may not show a new version as current at once, and
         // another program may have written after it.
         let made = self.store.get(&permit, Which::Version(&intent.version)).await?;

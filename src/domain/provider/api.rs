@@ -49,7 +49,7 @@ impl Api {
             Some(Auth::Basic { username, password }) => vec![username, password],
             None => vec![],
         };
-        auth.into_iter().chain(self.verification.iter().flat_map(Verification::templates))
+        auth.into_iter().chain(self.verification.iter().flat_map(Verification::paths))
     }
 
     /// A request for `path` with the key; nothing if the credentials lack a field that it takes.
@@ -61,6 +61,11 @@ impl Api {
         let mut url = Zeroizing::new(String::with_capacity(base.len() + path.len()));
         url.push_str(base);
         url.push_str(path);
+        // A path begins with a slash, so nothing in it gets into the host. Looked at again, since a key would
+        // go there.
+        if Url::parse(&url).ok()?.origin() != Url::parse(base).ok()?.origin() {
+            return None;
+        }
         let plain = |(name, value): (&HeaderName, &String)| (name.0.clone(), value.as_str().into());
         let mut headers: Vec<_> = self.headers.iter().map(plain).collect();
         if let Some(auth) = &self.auth {

@@ -126,10 +126,15 @@ impl Entry {
         }
         let (auth, headers) = (self.auth, self.headers);
         let api = self.base_url.map(|base_url| Api { base_url, auth, headers, verification });
-        let known = |field: &str| free_fields || fields.iter().any(|known| known.name == field);
+        let paths = api.iter().flat_map(|api| &api.verification).flat_map(Verification::paths);
+        if paths.into_iter().any(|path| !path.is_path()) {
+            return Err("a path begins with a slash".into());
+        }
+        let known =
+            |field: &str| free_fields || fields.iter().any(|known| known.name == field && known.required);
         let templates = api.iter().flat_map(Api::templates);
         if let Some(unknown) = templates.flat_map(Template::fields).find(|field| !known(field)) {
-            return Err(format!("it puts in {{{unknown}}}, which is none of its fields"));
+            return Err(format!("it puts in {{{unknown}}}, which is none of its required fields"));
         }
         Ok(Provider {
             name,

@@ -48,6 +48,12 @@ impl TryFrom<String> for Template {
 }
 
 impl Template {
+    /// Whether it begins with a slash, whatever is put into it.
+    #[must_use]
+    pub fn is_path(&self) -> bool {
+        matches!(self.0.first(), Some(Part::Text(text)) if text.starts_with('/'))
+    }
+
     /// The fields that it has places for.
     pub fn fields(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|part| match part {

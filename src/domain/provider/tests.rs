@@ -160,6 +160,8 @@ fn an_unusable_file_is_told_by_line_and_reason() {
         "\n\n[providers.vapi]\nauth = { value = '{apiKey}' }".to_owned(),
         "[providers.vapi.verify]\npath = '/{'".to_owned(),
         "[providers.vapi]\nverify = true".to_owned(),
+        "[providers.vapi]\nverify = { path = 'me' }".to_owned(),
+        "[providers.vapi]\nverify = { path = '{publicApiKey}/me' }".to_owned(),
         "[providers.vapi]\n[[providers.vapi.fields]]\nname = 'a'\nlabel = 'A'\npattern = '('".to_owned(),
         "[providers.new]\ndisplay_name = 'New'\n".to_owned(),
         "[providers.New]\nextends = 'vapi'\n".to_owned(),
@@ -176,9 +178,11 @@ fn an_unusable_file_is_told_by_line_and_reason() {
     2: a base_url is https://HOST or http://HOST, maybe with a port and a path, and nothing else
     2: a header's name is letters, digits and hyphens, and not one that the connection itself needs
     2: auth has header and value, or username and password
-    3: provider vapi: it puts in {apiKey}, which is none of its fields
+    3: provider vapi: it puts in {apiKey}, which is none of its required fields
     2: each { must have its } and a field's name between them
     2: verify is a table, or false
+    1: provider vapi: a path begins with a slash
+    1: provider vapi: a path begins with a slash
     5: a pattern is a regular expression: unclosed group
     1: provider new: it has no fields
     1: provider New: the provider name must be 1 to 64 of a-z 0-9 _

@@ -1,7 +1,10 @@
 //! How a provider is asked whether a key works, and what its answer means.
 
+use std::fmt;
+
 use serde::Deserialize;
 use serde_json::Value;
+use zeroize::Zeroize;
 
 use super::template::Template;
 
@@ -139,7 +142,6 @@ impl Fact {
 }
 
 /// A provider's answer.
-#[derive(Debug, Clone)]
 pub struct ApiAnswer {
     /// The HTTP status.
     pub status: u16,
@@ -147,6 +149,28 @@ pub struct ApiAnswer {
     pub headers: Vec<(String, String)>,
     /// The body, if it is JSON of a reasonable size.
     pub body: Option<Value>,
+}
+
+/// A body may repeat a key, or hold another: it is not shown, and wiped.
+impl fmt::Debug for ApiAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiAnswer").field("status", &self.status).finish_non_exhaustive()
+    }
+}
+
+impl Drop for ApiAnswer {
+    fn drop(&mut self) {
+        self.body.iter_mut().for_each(wipe);
+    }
+}
+
+fn wipe(value: &mut Value) {
+    match value {
+        Value::String(text) => text.zeroize(),
+        Value::Array(values) => values.iter_mut().for_each(wipe),
+        Value::Object(fields) => fields.values_mut().for_each(wipe),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 impl ApiAnswer {
@@ -182,7 +206,8 @@ impl Outcome {
 }
 
 impl Verification {
-    pub(super) fn templates(&self) -> impl Iterator<Item = &Template> {
+    /// Every path that is asked.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &Template> {
         std::iter::once(&self.path).chain(self.opens.iter().filter_map(|fact| fact.path.as_ref()))
     }
 

@@ -24,7 +24,7 @@ use url::Url;
 
 use super::{
     assets::{Asset, EMBED_ASSETS, PAGE_ASSETS, THEME_PATH},
-    branding::{Branding, theme_css},
+    branding::Branding,
     frame::Site,
     security::Kept,
 };
@@ -62,19 +62,15 @@ impl PortalPages {
     pub fn new(public_url: &str, looks: Looks, in_aws: bool) -> Self {
         let url = Url::parse(public_url).ok();
         let origin = url.as_ref().map_or_else(String::new, |url| url.origin().ascii_serialization());
-        let logo = looks.logo_url.as_deref().and_then(|logo| Url::parse(logo).ok());
-        let logo = logo.map(|logo| format!(" {}", logo.origin().ascii_serialization())).unwrap_or_default();
-        let policy = format!(
-            "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'{logo}; \
-             form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-        );
         let branding = Branding {
             app_name: looks.app_name.unwrap_or_else(|| "keybroker".to_owned()),
             logo_url: looks.logo_url,
             accent: looks.accent.as_deref().and_then(|accent| accent.parse().ok()),
         };
+        let site = Site::new(branding, url.as_ref().map_or("", Url::path));
+        let policy = site.content_security_policy();
         Self(Arc::new(Inner {
-            site: Site::new(branding, url.as_ref().map_or("", Url::path)),
+            site,
             kept: if in_aws { Kept::Aws } else { Kept::Local },
             secure: origin.starts_with("https:"),
             origin,
@@ -107,7 +103,7 @@ pub(in crate::http) fn routes(pages: &PortalPages) -> Router<AppState> {
     for asset in EMBED_ASSETS {
         router = router.route(asset.path, get(move || std::future::ready(embeddable(asset))));
     }
-    let theme: Arc<str> = theme_css(&pages.site().branding).into();
+    let theme: Arc<str> = pages.site().theme_css().into();
     let css = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/css; charset=utf-8")),
         (header::CACHE_CONTROL, HeaderValue::from_static(FOR_EVER)),

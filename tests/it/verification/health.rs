@@ -8,6 +8,7 @@ use crate::support::{
     Db, Store, TestApp,
     app::vapi,
     provider::{Treatment, asked, take, treat},
+    services::secretsmanager,
     until,
 };
 
@@ -145,11 +146,57 @@ async fn a_put_clears_the_state() {
     take(&key);
     let tried = app.put_vapi(&key).await.expect(200).json();
     assert_eq!(tried["status"], "active");
+    let history = app.history("vapi").await;
+    assert_eq!(types(&history[history.len() - 2..]), ["connection.unchanged", "connection.verified"]);
     assert!(tried["verified_at"].is_string());
     treat(&key, Treatment::Refuse);
     verify(&app).await;
     let replaced = app.put(&untried).json(&vapi(&other)).send().await.expect(200).json();
     assert_eq!((&replaced["status"], &replaced["verified_at"]), (&json!("active"), &Value::Null));
+}
+
+/// AWS may still answer with the old key right after a write. That says nothing about the new one.
+#[tokio::test]
+async fn a_verdict_is_on_the_key_that_was_written_last() {
+    let app = TestApp::new(Db::Sqlite, Store::Moto).await;
+    let (old, new) = (fresh_key(), fresh_key());
+    let first = app.put_vapi(&old).await.expect(201).version();
+    let second = app.put_vapi(&new).await.expect(200).version();
+    treat(&old, Treatment::Refuse);
+    let secret = format!("tenant/{}/vapi", app.org);
+    let stage = ["update-secret-version-stage", "--secret-id", &secret, "--version-stage", "AWSCURRENT"];
+    let back = ["--move-to-version-id", &first, "--remove-from-version-id", &second];
+    secretsmanager(&[&stage[..], &back].concat()).await;
+    assert_eq!(verify(&app).await, "valid");
+    assert_eq!(status(&app).await, "active");
+}
+
+/// A key that is known to be dead is tried no more often than one that works.
+#[tokio::test]
+async fn a_dead_key_is_left_alone_for_its_time() {
+    let app = TestApp::local().await;
+    let key = fresh_key();
+    app.put_vapi(&key).await.expect(201);
+    treat(&key, Treatment::Refuse);
+    let mut database = app.database().await;
+    let due = "SELECT COUNT(*) FROM connections WHERE check_after > 43200000 + updated_at";
+    for _ in 0..2 {
+        assert_eq!(verify(&app).await, "invalid");
+        assert_eq!(database.count(due).await, 1);
+        database.execute("UPDATE connections SET check_after = 0").await;
+    }
+}
+
+/// A key that nobody tried is tried within an hour or two, one that was within a day or so.
+#[tokio::test]
+async fn an_untried_key_is_tried_soon() {
+    let app = TestApp::local().await;
+    let mut database = app.database().await;
+    let soon = "SELECT COUNT(*) FROM connections WHERE check_after < 7200000 + updated_at";
+    app.put(&format!("{}?verify=false", app.path("vapi"))).json(&vapi(&fresh_key())).send().await.expect(201);
+    assert_eq!(database.count(soon).await, 1);
+    app.put_vapi(&fresh_key()).await.expect(200);
+    assert_eq!(database.count(soon).await, 0);
 }
 
 /// The provider's slow answer about the old key says nothing about the new one.
@@ -164,7 +211,7 @@ async fn a_verdict_on_a_replaced_key_is_dropped() {
         app.put_vapi(&new).await.expect(200);
     };
     let (outcome, ()) = tokio::join!(verify(&app), replace);
-    assert_eq!(outcome, "invalid");
+    assert_eq!(outcome, "valid", "it is the new key's by then");
     assert_eq!(status(&app).await, "active");
     assert!(!types(&app.history("vapi").await).contains(&"connection.needs_reconnect"));
 }
