@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { connection, connectLink, credentials, newKey, org, treat } from './api.mjs';
 import { scenario } from './harness.mjs';
-import { accepted, connect, control, field, fill, notes, openLink, press, replace, shows, VAPI } from './portal.mjs';
+import { accepted, address, connect, control, field, fill, notes, openLink, press, replace, shows, VAPI } from './portal.mjs';
 
 /** Someone before the form of a provider, in an organization without anything. */
 async function atTheForm(stage, provider = 'vapi') {
@@ -66,7 +66,7 @@ scenario('a key that the provider refuses', async (stage) => {
 
   // The key that is stored dies: a test says so, and so does the state.
   await treat(right, 'refuse');
-  await page.goto(page.url());
+  await page.goto(address('vapi'));
   await press(page, 'Test');
   await shows(page, 'needs reconnecting');
   assert.equal((await connection('vapi', of)).status, 'needs_reconnect');

@@ -15,6 +15,7 @@ mod iam;
 mod layers;
 mod main_job;
 mod outage;
+mod portal;
 mod rest;
 mod tokens;
 mod verification;
