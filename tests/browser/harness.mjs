@@ -1,7 +1,8 @@
 // Runs scenarios in a real Chromium and watches what it does meanwhile.
 //
 // A scenario is a file of its own beside this one, so that they can run in parallel; tests/it/portal.rs starts each with
-// the environment that it needs. To add one: a file that calls `scenario`, and a test of its name there.
+// the environment that it needs: `cargo test --test it portal::flow` acts one. To add one: a file that calls `scenario`, and
+// a test of its name there. Pictures, and what the pages of a failed scenario held, are in target/screenshots.
 
 import assert from 'node:assert/strict';
 import { accessSync, constants, mkdirSync, writeFileSync } from 'node:fs';
@@ -24,7 +25,8 @@ const FLAGS = [
   '--disable-component-update',
   '--disable-sync',
 ];
-const PATIENCE = 15_000; // milliseconds for one thing to appear
+/** Milliseconds for one thing to appear, on a machine that has much else to do. */
+export const PATIENCE = 30_000;
 export const DESKTOP = { width: 1280, height: 800 };
 export const PHONE = { width: 360, height: 740 };
 
@@ -178,7 +180,7 @@ class Stage {
 }
 
 /** One test. `act(stage)` must leave no visitor with a fault; what it saw when it failed is kept beside the screenshots. */
-export function scenario(name, act, { timeout = 120_000 } = {}) {
+export function scenario(name, act, { timeout = 300_000 } = {}) {
   test(name, { timeout }, async () => {
     const stage = new Stage();
     try {

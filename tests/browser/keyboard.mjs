@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { connection, connectLink, credentials, newKey } from './api.mjs';
 import { scenario } from './harness.mjs';
-import { address, card, field, openLink, shows, VAPI } from './portal.mjs';
+import { address, card, field, openLink, says, shows, VAPI } from './portal.mjs';
 
 /** What has the focus: whether one sees that, and where it stands after the one before it. */
 const focused = (page) =>
@@ -113,8 +113,7 @@ scenario('the whole flow with the keyboard alone', async (stage) => {
   const disconnect = page.locator('button, a, summary').filter({ hasText: /^\W*disconnect\b/i }).filter({ visible: true });
   await tabTo(page, disconnect.first(), 'Disconnect');
   await page.keyboard.press('Enter');
-  await page.waitForTimeout(300);
-  await page.waitForLoadState();
+  await says(page, /stop|no longer|can't|cannot/i);
   assert.equal((await connection('vapi')).status, 'active', 'it asks first');
   const sure = button(page, /^\W*(yes, )?disconnect\b/i).last();
   if (!(await sure.evaluate((wanted) => wanted === document.activeElement))) await tabTo(page, sure, 'the confirmation');

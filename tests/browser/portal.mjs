@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { base } from './api.mjs';
+import { PATIENCE } from './harness.mjs';
 
 export const VAPI = { public: 'Public API key', private: 'Private API key' };
 export const address = (connection) => `${base}/portal/connections/${connection}`;
@@ -24,7 +25,7 @@ export const text = (page) => page.locator('main').innerText();
 /** Waits until the page says so. */
 export async function says(page, pattern) {
   let said;
-  for (let waited = 0; waited < 10_000; waited += 100) {
+  for (let waited = 0; waited < PATIENCE; waited += 100) {
     said = await text(page).catch(String); // it may be leaving
     if (pattern.test(said)) return said;
     await sleep(100);
