@@ -1,4 +1,4 @@
-"""Installs the services that the tests run against: moto, LocalStack and PostgreSQL.
+"""Installs what the tests run against: moto, LocalStack, PostgreSQL and a browser.
 
     python3 tests/services/install.py [--dir DIR]
 
@@ -16,8 +16,11 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+BROWSER = HERE.parent / "browser"
 DEFAULT_DIR = HERE.parent.parent / "target" / "services"
-STAMP = "installed"  # written last into a venv: without it the venv is half-made
+STAMP = "installed"  # written last into a venv or a folder of modules: without it that is half-made
+OLDEST_NODE = 20
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 class Problem(Exception):
@@ -90,6 +93,25 @@ def interpreter(venv):
     return venv / "bin" / "python"
 
 
+# --- Packages of the system --------------------------------------------------------------------------------------
+
+
+def can_apt_install():
+    return os.geteuid() == 0 and shutil.which("apt-get") is not None
+
+
+def apt_install(*alternatives):
+    """Installs the first of these packages that can be."""
+    quiet = {"env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}}
+    run("apt-get", "update", **quiet)
+    for package in alternatives:
+        try:
+            return run("apt-get", "install", "-y", "--no-install-recommends", package, **quiet)
+        except Problem:
+            if package == alternatives[-1]:
+                raise
+
+
 # --- PostgreSQL ------------------------------------------------------------------------------------------------
 
 
@@ -107,28 +129,76 @@ def install_postgres():
     if found := postgres_bin():
         print(f"postgres: found in {found}")
         return
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
+    if not can_apt_install():
         raise Problem("PostgreSQL's server is not installed: install the package `postgresql` (15 or newer).")
     # The package would make a cluster of its own and start it.
     setting = Path("/etc/postgresql-common/createcluster.d/keybroker-tests.conf")
     setting.parent.mkdir(parents=True, exist_ok=True)
     setting.write_text("create_main_cluster = false\n")
-    quiet = {"env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}}
-    install = ["apt-get", "install", "-y", "--no-install-recommends"]
     try:
-        run("apt-get", "update", **quiet)
-        try:
-            run(*install, "postgresql-15", **quiet)
-        except Problem:  # a distribution with another release
-            run(*install, "postgresql", **quiet)
+        apt_install("postgresql-15", "postgresql")  # the second for a distribution with another release
     finally:
         setting.unlink()
     print(f"postgres: installed in {postgres_bin()}")
 
 
+# --- The browser -------------------------------------------------------------------------------------------------
+
+
+def node_version():
+    """Node's whole version, once it is known to be new enough and to have npm."""
+    remedy = f"The browser tests need Node {OLDEST_NODE} or newer with npm: install it from https://nodejs.org."
+    if not shutil.which("node") or not shutil.which("npm"):
+        raise Problem(f"There is no `node` or no `npm` on the PATH. {remedy}")
+    version = run("node", "--version").strip()
+    if int(version.removeprefix("v").split(".")[0]) < OLDEST_NODE:
+        raise Problem(f"`node` is {version}. {remedy}")
+    return version
+
+
+def install_modules(modules):
+    """Makes `modules` hold exactly what tests/browser/package-lock.json lists."""
+    version = node_version()
+    pins = [BROWSER / "package.json", BROWSER / "package-lock.json"]
+    wanted = hashlib.sha256("\n".join([str(modules), version, *(pin.read_text() for pin in pins)]).encode()).hexdigest()
+    stamp = modules / STAMP
+    if stamp.exists() and stamp.read_text() == wanted and (modules / "node_modules").exists():
+        print(f"{modules.name}: up to date")
+        return
+    if modules.exists():
+        shutil.rmtree(modules)
+    modules.mkdir()
+    for pin in pins:
+        shutil.copy(pin, modules)
+    run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", cwd=modules)
+    stamp.write_text(wanted)
+    print(f"{modules.name}: installed for Node {version}")
+
+
+def find_chromium():
+    """The browser that the tests will take: tests/browser/harness.mjs looks in the same places."""
+    named = os.environ.get("KEYBROKER_TEST_CHROMIUM")
+    return shutil.which(named) if named else next(filter(None, map(shutil.which, CHROMIUMS)), None)
+
+
+def install_chromium():
+    found = find_chromium()
+    if not found and os.environ.get("KEYBROKER_TEST_CHROMIUM"):
+        raise Problem("KEYBROKER_TEST_CHROMIUM names no program: give it a Chromium's path, or unset it.")
+    if not found:
+        if not can_apt_install():
+            raise Problem("Chromium is not installed: install the package `chromium`, or set KEYBROKER_TEST_CHROMIUM.")
+        apt_install("chromium")
+        found = find_chromium()
+    said = run(found, "--version")  # fails for Ubuntu's stub, which wants snap
+    if "Chrom" not in said:
+        raise Problem(f"{found} is no Chromium: set KEYBROKER_TEST_CHROMIUM to the path of one.")
+    print(f"chromium: found in {found}")
+
+
 def main():
-    parser = argparse.ArgumentParser(description="Install moto, LocalStack and PostgreSQL for the tests.")
-    parser.add_argument("--dir", type=Path, default=DEFAULT_DIR, help="where the Python environments go")
+    parser = argparse.ArgumentParser(description="Install moto, LocalStack, PostgreSQL and a browser for the tests.")
+    parser.add_argument("--dir", type=Path, default=DEFAULT_DIR, help="where the Python environments and modules go")
     directory = parser.parse_args().dir.resolve()
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / "lock").open("w") as lock:
@@ -136,6 +206,8 @@ def main():
         install_venv(directory / "moto", sys.executable)
         install_venv(directory / "localstack", find_python((3, 12)))
         install_postgres()
+        install_modules(directory / "browser")
+        install_chromium()
 
 
 if __name__ == "__main__":
