@@ -100,13 +100,14 @@ pub(crate) fn file() -> String {
     text
 }
 
-/// `PUT /_control/treat/{key}`, for tests that are not in this process: `take`, `refuse`, `silence` or
-/// `status 503`.
+/// `PUT /_control/treat/{key}`, for tests that are not in this process: `take`, `refuse`, `silence`,
+/// `status 503` or `slow 1500` (milliseconds).
 async fn control(path: String, request: Request) -> Response<Body> {
     let key = path.trim_start_matches("treat/");
     let body = axum::body::to_bytes(request.into_body(), 1_024).await.unwrap();
     match str::from_utf8(&body).unwrap().trim().split_once(' ') {
         Some(("status", status)) => treat(key, Treatment::Status(status.parse().unwrap())),
+        Some(("slow", millis)) => treat(key, Treatment::Slow(Duration::from_millis(millis.parse().unwrap()))),
         _ if &*body == b"take" => take(key),
         _ if &*body == b"refuse" => treat(key, Treatment::Refuse),
         _ if &*body == b"silence" => treat(key, Treatment::Silence),

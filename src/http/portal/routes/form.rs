@@ -79,8 +79,7 @@ pub(super) fn comes_from_here(headers: &HeaderMap, own: &str) -> bool {
     let header = |name: &HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     match (header(&SEC_FETCH_SITE), header(&header::ORIGIN)) {
         (Some(site), _) if site != "same-origin" => false,
-        (Some(_), Some("null")) | (_, None) => true,
-        (None, Some("null")) => true,
+        (_, None | Some("null")) => true,
         (_, Some(origin)) => origin == own,
     }
 }
