@@ -90,6 +90,7 @@ pub struct ProviderFlags {
         num_args = 0..=1,
         require_equals = true,
         action = ArgAction::Set,
+        value_parser = yes_or_no,
         value_name = "BOOL"
     )]
     allow_private_addresses: bool,
@@ -381,6 +382,15 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     let exact = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
     let exact = Duration::try_from(exact).map_err(|_| wrong())?;
     if exact <= LONGEST { Ok(exact) } else { Err("a time is ten years (3650d) at most".into()) }
+}
+
+/// `true` or `false`. An empty variable is one that is not set.
+fn yes_or_no(text: &str) -> Result<bool, String> {
+    match text {
+        "true" | "1" => Ok(true),
+        "false" | "0" | "" => Ok(false),
+        _ => Err("it is true or false".to_owned()),
+    }
 }
 
 /// A size such as `256MiB`.
