@@ -8,6 +8,7 @@ mod checks;
 mod connections;
 mod events;
 mod reads;
+mod seal;
 mod system;
 mod tokens;
 mod writes;

@@ -10,7 +10,7 @@ use crate::{
         event::chain::{ChainHash, Link},
     },
     port::{
-        audit::{Ends, Reads},
+        audit::{Ends, OpenLine, Reads},
         index::IndexError,
     },
 };
@@ -65,7 +65,7 @@ impl AuditIndex for Log {
         if self.unsure.load(Ordering::SeqCst) { Err(down()) } else { Ok(refused) }
     }
 
-    async fn seal(&self, _: Timestamp, _: u16) -> Result<usize, IndexError> {
+    async fn seal(&self, _: Timestamp, _: &OpenLine, _: u16) -> Result<Option<OpenLine>, IndexError> {
         unreachable!()
     }
     async fn next_org(&self, _: &str) -> Result<Option<String>, IndexError> {
