@@ -324,6 +324,15 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     if exact <= LONGEST { Ok(exact) } else { Err("a time is ten years (3650d) at most".into()) }
 }
 
+/// `true` or `false`. An empty variable is one that is not set.
+fn yes_or_no(text: &str) -> Result<bool, String> {
+    match text {
+        "true" | "1" => Ok(true),
+        "false" | "0" | "" => Ok(false),
+        _ => Err("it is true or false".to_owned()),
+    }
+}
+
 /// A size such as `256MiB`.
 fn size(text: &str) -> Result<ByteSize, String> {
     text.parse().map_err(|_| "a size is a number with a unit: 64MiB, 256MiB, 1GiB".to_owned())

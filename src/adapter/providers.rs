@@ -129,7 +129,9 @@ impl Guarded {
             .no_proxy()
             .timeout(timeout)
             .connect_timeout(timeout)
-            .pool_idle_timeout(Duration::from_secs(30))
+            // A key is tried seldom, and a kept connection that the provider is just closing would look like
+            // trouble of its own.
+            .pool_max_idle_per_host(0)
             .user_agent(concat!("keybroker/", env!("CARGO_PKG_VERSION")))
             .build()?;
         Ok(Self { client, allowed })
@@ -178,8 +180,9 @@ impl ProviderApis for ProviderClient {
             value.set_sensitive(true);
             headers.insert(name, value);
         }
+        let host = url.host_str().unwrap_or_default().to_owned();
         let sent = guarded.client.request(method, url).headers(headers).send().await;
-        let response = sent.map_err(|error| no_answer(&error))?;
+        let response = sent.map_err(|error| no_answer(&error, &host))?;
         let status = response.status().as_u16();
         let text = |(name, value): (&HeaderName, &HeaderValue)| {
             Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
@@ -190,15 +193,18 @@ impl ProviderApis for ProviderClient {
     }
 }
 
-/// The cause of a failure, without its text: that may hold the URL, and so a key.
-fn no_answer(error: &reqwest::Error) -> NoAnswer {
-    let mut cause = error.source();
+/// The cause of a failure, for the log alone, and what a caller is told. The failure's own text is left out:
+/// it may hold the URL, and so a key.
+fn no_answer(error: &reqwest::Error, host: &str) -> NoAnswer {
+    let (mut cause, mut causes) = (error.source(), Vec::new());
     while let Some(inner) = cause {
         if let Some(Refused(refusal)) = inner.downcast_ref() {
             return *refusal;
         }
+        causes.push(inner.to_string());
         cause = inner.source();
     }
+    tracing::info!(host, cause = causes.join(": "), "a provider gave no answer");
     if error.is_timeout() { NoAnswer::TimedOut } else { NoAnswer::Unreachable }
 }
 

@@ -8,6 +8,7 @@ mod checks;
 mod connections;
 mod events;
 mod reads;
+mod seal;
 mod sessions;
 mod system;
 mod tokens;
@@ -227,12 +228,12 @@ fn index_error(error: &sqlx::Error) -> IndexError {
         | E::ColumnNotFound(_)
         | E::ColumnIndexOutOfBounds { .. }
         | E::Decode(_)
-        | E::RowNotFound
         | E::TypeNotFound { .. }
         | E::Encode(_) => IndexError::Broken(error.to_string()),
         E::Database(inner) if inner.is_unique_violation() || inner.is_check_violation() => {
             IndexError::Broken(error.to_string())
         }
+        E::RowNotFound => IndexError::NotFound,
         // Whatever else it is, the question may be asked again.
         _ => IndexError::Unavailable(error.to_string()),
     }

@@ -125,10 +125,10 @@ pub(super) fn open_catalogue(file: Option<&Path>) -> Result<Catalogue, StartErro
     let Some(path) = file else {
         return Catalogue::builtin().map_err(|e| StartError::Failed(e.to_string()));
     };
-    let text = std::fs::read_to_string(path).map_err(|e| {
+    let bytes = std::fs::read(path).map_err(|e| {
         StartError::Config(format!("KEYBROKER_PROVIDERS_FILE: {} can't be read: {e}", path.display()))
     })?;
-    Catalogue::extended(&text).map_err(|UnusableEntry { line, reason }| {
+    Catalogue::extended_by(&bytes).map_err(|UnusableEntry { line, reason }| {
         let line = line.map_or_else(String::new, |line| format!(":{line}"));
         StartError::Config(format!("KEYBROKER_PROVIDERS_FILE: {}{line}: {reason}", path.display()))
     })

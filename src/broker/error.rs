@@ -132,7 +132,7 @@ impl From<IndexError> for Error {
                 retry_after: TRY_AGAIN,
                 store: false,
             },
-            IndexError::Broken(reason) => Self::Internal(format!("database: {reason}")),
+            IndexError::Broken(_) | IndexError::NotFound => Self::Internal(format!("database: {error}")),
         }
     }
 }

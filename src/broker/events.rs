@@ -12,7 +12,7 @@ use crate::{
         event::{EventFilter, Listed},
         id::OrgId,
     },
-    port::index::{ConnectionIndex, Page},
+    port::index::{ConnectionIndex, IndexError, Page},
 };
 
 /// How many events an export holds in memory at a time.
@@ -32,7 +32,8 @@ impl Events {
     /// A page of an organization's events, newest first, from before the event `before`.
     ///
     /// # Errors
-    /// What the database failed with.
+    /// [`Error::InvalidRequest`] if the organization has no such event any more, or never had; and what the
+    /// database failed with.
     pub async fn list(
         &self,
         permit: &Permit<Audit, OrgId>,
@@ -40,22 +41,30 @@ impl Events {
         before: Option<Uuid>,
         limit: u16,
     ) -> Result<Page<Listed, Uuid>, Error> {
-        Ok(self.0.list_events(permit.on(), filter, before, limit).await?)
+        self.0.list_events(permit.on(), filter, before, limit).await.map_err(|error| match error {
+            // The same for another organization's event, of which it tells nothing.
+            IndexError::NotFound => Error::InvalidRequest(
+                "The event that the cursor stands for is not in the log, or no longer. Start again with the first page."
+                    .into(),
+            ),
+            error => error.into(),
+        })
     }
 
     /// All of an organization's events that pass the filter, newest first, page by page. Ends with the
     /// database's failure, if it fails.
+    ///
+    /// Each page begins below a number, so that an event that is removed in time takes nothing with it.
     pub fn export(
         self,
         permit: Permit<Audit, OrgId>,
         filter: EventFilter,
     ) -> impl Stream<Item = Result<Vec<Listed>, Error>> + Send {
-        let all = (self, permit, filter);
-        try_unfold((all, Some(None)), |(all, next)| async move {
-            let Some(before) = next else { return Ok(None) };
-            let (events, permit, filter) = &all;
-            let (page, next) = events.list(permit, filter, before, EXPORT_PAGE).await?;
-            Ok(Some((page, (all, next.map(Some)))))
+        try_unfold((self, permit, Some(filter)), |(events, permit, filter)| async move {
+            let Some(mut filter) = filter else { return Ok(None) };
+            let (page, more) = events.list(&permit, &filter, None, EXPORT_PAGE).await?;
+            filter.below = page.last().map(|last| last.number);
+            Ok(Some((page, (events, permit, more.map(|_| filter)))))
         })
     }
 }

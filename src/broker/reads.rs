@@ -6,6 +6,8 @@
 //! refused rather than not logged. Writing says what a line's count is, not what to add, so a write whose
 //! outcome is unknown is simply done again.
 
+mod lines;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -16,24 +18,24 @@ use jiff::Timestamp;
 use metrics::{Counter, Gauge, counter, gauge};
 use tokio::{sync::Notify, time::timeout};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
+use self::lines::{Counted, Key, Lines, minute};
 use super::error::Error;
 use crate::{
     domain::{
-        access::{Actor, Permit, Read},
+        access::{Permit, Read},
         clock::{Clock, Random, time_ordered_id},
         event::whole_millis,
-        secret::{SecretName, Version},
+        secret::Version,
     },
-    port::audit::{AuditIndex, Closed, Reads},
+    port::audit::{AuditIndex, Closed},
 };
 
 /// How often counts are written.
 const EVERY: Duration = Duration::from_millis(500);
 
-/// The most lines that are held at a time: a few megabytes.
-const MOST: usize = 16_384;
+/// The most lines that are held at a time: some tens of megabytes.
+const MOST: usize = 131_072;
 
 /// How many lines are written at once.
 const BATCH: usize = 500;
@@ -46,31 +48,14 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub struct ReadLog(Arc<Inner>);
 
 struct Inner {
-    lines: Mutex<HashMap<Key, Line>>,
+    /// Every reader takes this lock: what is done under it must be short.
+    lines: Mutex<Lines>,
     most: usize,
     patience: Duration,
     /// Told when lines were written.
     room: Notify,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
-}
-
-/// What one line counts.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Key {
-    actor: Arc<Actor>,
-    secret: SecretName,
-    version: Version,
-    /// Minutes since 1970.
-    minute: i64,
-}
-
-struct Line {
-    id: Uuid,
-    at: Timestamp,
-    count: i64,
-    /// What of the count the log is known to tell.
-    written: i64,
 }
 
 impl ReadLog {
@@ -91,12 +76,8 @@ impl ReadLog {
     /// [`Error::Unavailable`] if there was no room for it in time, because the database fails.
     pub async fn record(&self, permit: &Permit<Read>, version: &Version) -> Result<(), Error> {
         let at = whole_millis(self.0.clock.now());
-        let key = Key {
-            actor: Arc::clone(permit.actor()),
-            secret: permit.on().clone(),
-            version: version.clone(),
-            minute: minute(at),
-        };
+        let key =
+            Key { actor: Arc::clone(permit.actor()), secret: permit.on().clone(), version: version.clone() };
         if self.0.count(&key, at) {
             return Ok(());
         }
@@ -118,87 +99,37 @@ impl ReadLog {
 }
 
 impl Inner {
-    fn lines(&self) -> MutexGuard<'_, HashMap<Key, Line>> {
-        // The map is whole whenever the lock is let go, panic or not.
+    fn lines(&self) -> MutexGuard<'_, Lines> {
+        // They are whole whenever the lock is let go, panic or not.
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether there was room to count it.
     fn count(&self, key: &Key, at: Timestamp) -> bool {
-        let mut lines = self.lines();
-        if let Some(line) = lines.get_mut(key) {
-            line.count += 1;
-            return true;
-        }
-        if lines.len() >= self.most {
-            return false;
-        }
-        lines.insert(key.clone(), Line { id: self.new_id(), at, count: 1, written: 0 });
-        true
+        self.lines().count(key, at, self.most)
     }
 
-    fn new_id(&self) -> Uuid {
-        time_ordered_id(&*self.clock, &*self.random)
+    /// So many lines, at most, whose count the log does not tell yet.
+    fn take(&self, limit: usize) -> Vec<Counted> {
+        // Drawn before the lock is taken, for those that are new.
+        let ids: Vec<_> = (0..limit).map(|_| time_ordered_id(&*self.clock, &*self.random)).collect();
+        self.lines().take(ids)
     }
 
-    /// What the log does not tell yet.
-    fn unwritten(&self) -> Vec<(Key, Reads)> {
-        let lines = self.lines();
-        let open = lines.iter().filter(|(_, line)| line.count > line.written);
-        open.map(|(key, line)| {
-            let reads = Reads {
-                id: line.id,
-                secret: key.secret.clone(),
-                version: key.version.clone(),
-                actor: Arc::clone(&key.actor),
-                at: line.at,
-                count: line.count,
-            };
-            (key.clone(), reads)
-        })
-        .collect()
-    }
-
-    /// Notes that the log tells these, but for those that were closed before: what they don't count goes
-    /// into a line of its own. Returns how many reads are new in the log.
-    fn note_written(&self, batch: &[(Key, Reads)], closed: &[Closed]) -> u64 {
-        let (mut lines, mut recorded) = (self.lines(), 0);
-        for (key, reads) in batch {
-            let Some(line) = lines.get_mut(key) else { continue };
-            match closed.iter().find(|closed| closed.id == reads.id) {
-                None => {
-                    recorded += reads.count - line.written;
-                    line.written = reads.count;
-                }
-                Some(closed) => {
-                    recorded += closed.count - line.written;
-                    *line = Line {
-                        id: self.new_id(),
-                        at: line.at,
-                        count: (line.count - closed.count).max(0),
-                        written: 0,
-                    };
-                }
-            }
-        }
+    /// Notes what the log tells now, and makes room. Returns how many reads are new in the log.
+    fn note(&self, batch: &[Counted], closed: &[Closed]) -> u64 {
+        let closed: HashMap<_, _> = closed.iter().map(|closed| (closed.id, closed.count)).collect();
+        let recorded = self.lines().note(batch, &closed);
+        self.make_room();
         u64::try_from(recorded).unwrap_or(0)
     }
 
-    /// Lets go of lines that are written and won't grow, and, if room is short, of all that are written.
     fn make_room(&self) {
         let now = minute(self.clock.now());
-        let mut lines = self.lines();
-        lines.retain(|key, line| line.count > line.written || key.minute >= now);
-        if lines.len() > self.most / 2 {
-            lines.retain(|_, line| line.count > line.written);
-        }
-        drop(lines);
+        let gone = self.lines().make_room(now, self.most);
         self.room.notify_waiters();
+        drop(gone); // many at once, so not under the lock
     }
-}
-
-fn minute(time: Timestamp) -> i64 {
-    time.as_second().div_euclid(60)
 }
 
 /// Writes the counts into the audit log.
@@ -254,19 +185,31 @@ impl ReadRecorder {
             }
         };
         self.log.0.make_room();
-        let waiting = if result.is_ok() { 0 } else { self.log.0.unwritten().len() };
+        let waiting = if result.is_ok() { 0 } else { self.log.0.lines().unwritten() };
         self.waiting.set(u32::try_from(waiting).unwrap_or(u32::MAX));
         result
     }
 
     /// Returns how many lines were closed before they could be given their count.
     async fn write(&self) -> Result<usize, Error> {
-        let mut closed_lines = 0;
-        for batch in self.log.0.unwritten().chunks(BATCH) {
-            let reads: Vec<_> = batch.iter().map(|(_, reads)| reads.clone()).collect();
-            let closed = self.index.record_reads(&reads).await?;
-            self.recorded.increment(self.log.0.note_written(batch, &closed));
-            closed_lines += closed.len();
+        let log = &self.log.0;
+        // Not what comes meanwhile: that is for the next time.
+        let (mut left, mut closed_lines) = (log.lines().queued(), 0);
+        while left > 0 {
+            let size = left.min(BATCH);
+            left -= size;
+            let batch = log.take(size);
+            let reads: Vec<_> = batch.iter().map(Counted::reads).collect();
+            match self.index.record_reads(&reads).await {
+                Ok(closed) => {
+                    self.recorded.increment(log.note(&batch, &closed));
+                    closed_lines += closed.len();
+                }
+                Err(error) => {
+                    log.lines().put_back(batch);
+                    return Err(error.into());
+                }
+            }
         }
         Ok(closed_lines)
     }

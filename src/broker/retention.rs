@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::error::Error;
 use crate::{
     domain::{clock::Clock, event::chain::Walk},
-    port::audit::AuditIndex,
+    port::{audit::AuditIndex, index::IndexError},
 };
 
 /// How often it looks.
@@ -57,12 +57,12 @@ impl Retention {
     pub async fn run_once(&self) -> Result<(), Error> {
         let before = self.clock.now() - self.keep;
         // Of no organization: what concerns all of them.
-        self.prune("", before).await?;
+        self.prune_if_readable("", before).await?;
         let mut after = String::new();
         loop {
             let orgs = self.index.orgs_to_prune(&after, before, ORGS).await?;
             for org in &orgs {
-                self.prune(org, before).await?;
+                self.prune_if_readable(org, before).await?;
             }
             match orgs.last() {
                 Some(last) if orgs.len() == usize::from(ORGS) => after.clone_from(last),
@@ -71,7 +71,18 @@ impl Retention {
         }
     }
 
-    async fn prune(&self, org: &str, before: Timestamp) -> Result<(), Error> {
+    /// One log that can't be read holds up no other.
+    async fn prune_if_readable(&self, org: &str, before: Timestamp) -> Result<(), IndexError> {
+        match self.prune(org, before).await {
+            Err(IndexError::Broken(cause)) => {
+                tracing::error!(org, cause, "old events are not removed: the audit log can't be read");
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    async fn prune(&self, org: &str, before: Timestamp) -> Result<(), IndexError> {
         let mut removed = 0;
         while let Some(ends) = self.index.find_ends(org).await? {
             let mut walk = Walk::after(ends.pruned, ends.pruned_hash);

@@ -24,7 +24,7 @@ const AT_ONCE: usize = 16;
 const LEASE: Duration = Duration::from_mins(1);
 
 /// When a connection's turn comes again if its keys could not be tried.
-const AGAIN: Duration = Duration::from_hours(1);
+const AGAIN: Duration = Duration::from_mins(10);
 
 const NAME: &str = "verification";
 

@@ -2,6 +2,7 @@
 //!
 //! Lines of reads are open while their minute runs, so that they can be counted up. Any replica seals them
 //! when it is over, those of a replica that crashed too, and what an older version of keybroker appended.
+//! What can't be sealed is passed over, so that it holds up no other line.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,7 +10,10 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::error::Error;
-use crate::{domain::clock::Clock, port::audit::AuditIndex};
+use crate::{
+    domain::clock::Clock,
+    port::audit::{AuditIndex, OpenLine},
+};
 
 /// How often it looks.
 const EVERY: Duration = Duration::from_secs(5);
@@ -50,7 +54,10 @@ impl Sealer {
     /// If the database does not answer.
     pub async fn run_once(&self) -> Result<(), Error> {
         let before = start_of_minute(self.clock.now() - STRAGGLERS);
-        while self.index.seal(before, BATCH).await? == usize::from(BATCH) {}
+        let mut sealed = OpenLine::default();
+        while let Some(last) = self.index.seal(before, &sealed, BATCH).await? {
+            sealed = last;
+        }
         Ok(())
     }
 }

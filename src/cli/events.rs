@@ -18,7 +18,8 @@ pub(super) enum Events {
 }
 
 /// Check that no event was altered, removed, moved or inserted. Names each fault on standard error and
-/// exits with 1 if there is any. Changes nothing, and may run beside a server.
+/// exits with 1 if there is any, or if there is nothing of an organization that was asked for. Changes
+/// nothing, and may run beside a server.
 #[derive(Debug, Args)]
 pub(super) struct Verify {
     #[command(flatten)]
@@ -39,6 +40,8 @@ struct Sum {
     events: u64,
     open: i64,
     faults: u64,
+    /// Organizations of which the log holds nothing.
+    unknown: Vec<String>,
 }
 
 impl Events {
@@ -65,13 +68,21 @@ impl Verify {
                 sum.add(&auditor, org.as_str(), show).await?;
             }
         }
-        let Sum { orgs, events, open, faults } = sum;
+        let Sum { orgs, events, open, faults, unknown } = sum;
         println!("organizations: {orgs}, events: {events}, open: {open}, faults: {faults}");
-        if faults == 0 {
-            return Ok(());
+        let mut text = Vec::new();
+        if faults > 0 {
+            let remedy =
+                "compare with a backup and with exports, and find out who could write to the database";
+            text.push(format!("the audit log does not verify: {faults} faults; {remedy}"));
         }
-        let remedy = "compare with a backup and with exports, and find out who could write to the database";
-        Err(anyhow!("the audit log does not verify: {faults} faults; {remedy}").into())
+        if !unknown.is_empty() {
+            let orgs = unknown.join(", ");
+            text.push(format!(
+                "the audit log holds nothing of {orgs}: the name is wrong, or all of its log was removed"
+            ));
+        }
+        if text.is_empty() { Ok(()) } else { Err(anyhow!(text.join("\n")).into()) }
     }
 }
 
@@ -85,6 +96,10 @@ impl Sum {
         };
         let found = auditor.verify(org, &mut tell).await.context("the log can't be read")?;
         let Verified { events, open, newest, hash } = found;
+        if !org.is_empty() && faults == 0 && (events, open, newest) == (0, 0, 0) {
+            self.unknown.push(org.to_owned());
+            return Ok(());
+        }
         if show {
             println!("{name}: events: {events}, open: {open}, newest: {newest} {hash}");
         }

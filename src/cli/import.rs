@@ -45,9 +45,9 @@ use crate::{
 /// The label may be left out.
 ///
 /// Every row is checked before the first one is carried out. One that can't be imported is named by its
-/// line, and the others go on; FILE.refused.jsonl lists them. What is done is noted in FILE.progress: an
-/// import that was interrupted goes on where it was when it is run again. Keys are not tried with their
-/// providers; the service does that later. It may run meanwhile.
+/// line, and the others go on; FILE.refused.jsonl lists them, or FILE.dry-run.refused.jsonl. What is done is
+/// noted in FILE.progress: an import that was interrupted goes on where it was when it is run again. Keys
+/// are not tried with their providers; the service does that later. It may run meanwhile.
 #[derive(Debug, Args)]
 pub(super) struct Import {
     /// The rows. It is read twice, so it can't be standard input.
@@ -76,17 +76,17 @@ impl Import {
         let began = Instant::now();
         let settings = if self.dry_run { None } else { Some(self.flags.settings()?) };
         let input = open(&self.file)?;
+        // It locks out another import, before that could lose what this one writes.
         let mut journal = self.journal(settings.as_ref())?;
-        let mut refused = Refused::new(&self.beside("refused.jsonl"))?;
+        let mut refused = Refused::new(&self.refused_file())?;
         let catalogue = import::catalogue(&self.flags.providers.settings()?)?;
         let survey = survey(Lines::new(input), &catalogue, &journal, &mut refused)?;
         eprintln!("{}", plan(&survey));
 
-        let Some(settings) = settings else { return self.conclude(&refused, None) };
+        let Some(settings) = settings else { return self.conclude(&refused, &journal, None) };
         let (mut counts, mut ended_early) = (Counts::default(), None);
         if survey.to_do() > 0 {
             let import = import::Import::open(&settings, Arc::clone(&catalogue)).await?;
-            journal.begin()?;
             let mut progress = Progress::new(survey.to_do());
             let work = Work {
                 lines: Lines::new(open(&self.file)?),
@@ -104,37 +104,52 @@ impl Import {
             (counts, ended_early) = result?;
         }
         announce(&summary(&survey, &refused, &counts, began.elapsed()));
-        if refused.count() == 0 && ended_early.is_none() {
+        let concluded = self.conclude(&refused, &journal, ended_early);
+        if concluded.is_ok() {
             journal.close()?;
         }
-        self.conclude(&refused, ended_early)
+        concluded
     }
 
     fn beside(&self, extension: &str) -> PathBuf {
         self.file.with_added_extension(extension)
     }
 
-    /// What is done, by an earlier run into the same database; without settings nothing is.
-    fn journal(&self, settings: Option<&Settings>) -> Result<Journal, Failure> {
-        let path = self.beside("progress");
-        let Some(settings) = settings else { return Ok(Journal::new(&path, "", &SystemRandom)) };
-        let target = format!("{} {}", settings.prefix, settings.database_url.0);
-        if self.restart {
-            Journal::open(&path, &target, &SystemRandom)?.close()?;
-        }
-        Ok(Journal::open(&path, &target, &SystemRandom)?)
+    fn refused_file(&self) -> PathBuf {
+        // A dry run locks nothing: it may stand beside an import.
+        self.beside(if self.dry_run { "dry-run.refused.jsonl" } else { "refused.jsonl" })
     }
 
-    fn conclude(&self, refused: &Refused, ended_early: Option<String>) -> Result<(), Failure> {
+    /// What is done, by an earlier run into the same database; without settings nothing is.
+    fn journal(&self, settings: Option<&Settings>) -> Result<Journal, Failure> {
+        let Some(settings) = settings else { return Ok(Journal::of_dry_run(&SystemRandom)) };
+        let target = format!("{} {}", settings.prefix, settings.database_url.0);
+        Ok(Journal::open(&self.beside("progress"), &target, self.restart, &SystemRandom)?)
+    }
+
+    fn conclude(
+        &self,
+        refused: &Refused,
+        journal: &Journal,
+        ended_early: Option<String>,
+    ) -> Result<(), Failure> {
         let mut text = Vec::new();
         if let Some(why) = ended_early {
             text.push(format!("{why}\nrun the same command again to go on: it skips what is done"));
         }
         if refused.count() > 0 {
-            let (rows, file) = (rows(refused.count()), self.beside("refused.jsonl"));
+            let (rows, file) = (rows(refused.count()), self.refused_file());
             let (refused, file) = (file.display(), self.file.display());
             text.push(format!(
                 "refused: {rows}; {refused} says why; mend them in {file} and import it again"
+            ));
+        }
+        if !text.is_empty() && !journal.is_empty() {
+            let progress = self.beside("progress");
+            let progress = progress.display();
+            text.push(format!(
+                "{progress} knows what is done, and is not needed any more when nothing is left: delete it with the \
+                 rows, since weak values could be guessed with its help"
             ));
         }
         if text.is_empty() { Ok(()) } else { Err(anyhow!(text.join("\n")).into()) }

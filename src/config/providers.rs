@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args};
 
-use super::{ConfigError, duration};
+use super::{ConfigError, duration, yes_or_no};
 
 /// How providers are known and asked.
 #[derive(Debug, Clone, Args)]
@@ -22,6 +22,7 @@ pub struct ProviderFlags {
         num_args = 0..=1,
         require_equals = true,
         action = ArgAction::Set,
+        value_parser = yes_or_no,
         value_name = "BOOL"
     )]
     allow_private_addresses: bool,

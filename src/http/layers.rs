@@ -100,6 +100,10 @@ async fn identify(State(ids): State<Ids>, mut request: Request, next: Next) -> R
 fn log(method: &Method, route: &str, id: &RequestId, response: &Response) {
     let (status, id) = (response.status().as_u16(), id.as_str());
     match response.extensions().get::<Problem>() {
+        // Not a failure of ours.
+        Some(problem) if problem.code() == "provider_unreachable" => {
+            tracing::warn!(%method, route, status, code = problem.code(), request_id = id, "request failed");
+        }
         Some(problem) if status >= 500 => {
             let (code, cause) = (problem.code(), problem.cause());
             tracing::error!(%method, route, status, code, cause, request_id = id, "request failed");

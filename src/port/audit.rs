@@ -42,6 +42,16 @@ pub struct Closed {
     pub count: i64,
 }
 
+/// Where an open line is, in the order of sealing: organization by organization. The default comes before
+/// all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OpenLine {
+    /// Its organization.
+    pub org: String,
+    /// Its number.
+    pub number: i64,
+}
+
 /// Where a chain begins and ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ends {
@@ -62,9 +72,15 @@ pub trait AuditIndex: Send + Sync {
     /// nothing. Returns the lines that were sealed before, and so keep the count they have.
     async fn record_reads(&self, reads: &[Reads]) -> Result<Vec<Closed>, IndexError>;
 
-    /// Gives open lines their place in their chains: those of reads only if they are from before
-    /// `reads_before`. Returns how many it sealed, at most `limit`.
-    async fn seal(&self, reads_before: Timestamp, limit: u16) -> Result<usize, IndexError>;
+    /// Gives open lines their place in their chains: at most `limit` of them, from after `after`, and those
+    /// of reads only if they are from before `reads_before`. What can't be sealed is logged and left out.
+    /// Returns where to go on; nothing if these were the last.
+    async fn seal(
+        &self,
+        reads_before: Timestamp,
+        after: &OpenLine,
+        limit: u16,
+    ) -> Result<Option<OpenLine>, IndexError>;
 
     /// The next organization, after `after`, of which the log holds anything.
     async fn next_org(&self, after: &str) -> Result<Option<String>, IndexError>;

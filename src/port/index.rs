@@ -29,6 +29,9 @@ pub enum IndexError {
     /// The database answers what this version can't read or didn't expect.
     #[error("the database answers nonsense: {0}")]
     Broken(String),
+    /// What the question is about is not there.
+    #[error("the database does not hold what was asked about")]
+    NotFound,
 }
 
 /// A write under way: recorded before the store is called, gone when its outcome is known.
@@ -211,8 +214,8 @@ pub trait ConnectionIndex: Send + Sync {
         event: Option<&Event>,
     ) -> Result<bool, IndexError>;
 
-    /// Events that pass the filter, newest first, from before the event `before`; none if the organization
-    /// has no such event.
+    /// Events that pass the filter, newest first, from before the event `before`;
+    /// [`IndexError::NotFound`] if the organization has no such event, or none any more.
     async fn list_events(
         &self,
         org: &OrgId,

@@ -2,6 +2,7 @@
 //! unnoticed.
 
 mod chain;
+mod damaged;
 mod list;
 mod reads;
 mod retention;
@@ -11,7 +12,8 @@ use std::{collections::BTreeMap, process::Output, sync::Arc};
 
 use keybroker::{
     adapter::sql::Database,
-    domain::clock::{Clock, SystemClock},
+    broker::seal::Sealer,
+    domain::clock::{Clock, ManualClock, SystemClock},
     port::audit::AuditIndex,
 };
 use serde_json::Value;
@@ -56,7 +58,7 @@ async fn open(app: &TestApp) -> Arc<dyn AuditIndex> {
 /// Seals every line of reads, as happens when its minute is over.
 async fn seal_all(app: &TestApp) {
     let later = SystemClock::default().now() + std::time::Duration::from_mins(2);
-    while open(app).await.seal(later, 500).await.unwrap() > 0 {}
+    Sealer::new(open(app).await, Arc::new(ManualClock::at(later))).run_once().await.unwrap();
 }
 
 /// What `keybroker events verify` says, with these further arguments.

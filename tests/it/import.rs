@@ -45,7 +45,16 @@ impl Rows {
 
     /// Line, organization, connection and reason of each refused row.
     fn refused(&self) -> Vec<Value> {
-        let file = self.file().with_added_extension("refused.jsonl");
+        self.refused_in("refused.jsonl")
+    }
+
+    /// The same of a dry run.
+    fn refused_by_dry_run(&self) -> Vec<Value> {
+        self.refused_in("dry-run.refused.jsonl")
+    }
+
+    fn refused_in(&self, extension: &str) -> Vec<Value> {
+        let file = self.file().with_added_extension(extension);
         let text = fs::read_to_string(file).unwrap_or_default();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }

@@ -1,30 +1,21 @@
 //! The keeping of the audit log: counted reads, chains, removal in time.
 
-use std::collections::HashMap;
-
 use async_trait::async_trait;
 use jiff::Timestamp;
-use sqlx::{AnyConnection, Row};
+use sqlx::Row;
 
 use super::{
     Database, decoded,
-    events::{self, BEFORE_FIRST, select, take_numbers},
-    millis, places, reads,
+    events::{self, select},
+    millis, reads, seal,
 };
 use crate::{
-    domain::event::{
-        EventType, Record,
-        chain::{ChainHash, Link},
-    },
+    domain::event::chain::{ChainHash, Link},
     port::{
-        audit::{AuditIndex, Closed, Ends, Reads},
+        audit::{AuditIndex, Closed, Ends, OpenLine, Reads},
         index::IndexError,
     },
 };
-
-/// Lines of reads are still counted up for some time; all others wait for nothing.
-const ANY_TO_SEAL: &str = "SELECT 1 FROM events WHERE hash IS NULL AND (type <> $1 OR at < $2) LIMIT 1";
-const TO_SEAL: &str = select!("hash IS NULL AND (type <> $1 OR at < $2) ORDER BY org, number LIMIT $3");
 
 const LINKS: &str = select!("org = $1 AND sequence > $2 ORDER BY sequence LIMIT $3");
 const LINK_UP_TO: &str = select!("org = $1 AND sequence <= $2 ORDER BY sequence LIMIT 1");
@@ -59,32 +50,13 @@ impl AuditIndex for Database {
         .await
     }
 
-    async fn seal(&self, reads_before: Timestamp, limit: u16) -> Result<usize, IndexError> {
-        let (read, before) = (EventType::CredentialsRead.as_str(), millis(reads_before));
-        let any = sqlx::query(ANY_TO_SEAL).bind(read).bind(before).fetch_optional(self.pool());
-        if self.within(any).await?.is_none() {
-            return Ok(0);
-        }
-        let mut tx = self.begin().await?;
-        self.within(async {
-            take_numbers(&mut tx, 0).await?;
-            let query = sqlx::query(TO_SEAL).bind(read).bind(before).bind(i64::from(limit));
-            let rows = query.fetch_all(&mut *tx).await?;
-            let mut records = Vec::with_capacity(rows.len());
-            for row in &rows {
-                let number: i64 = row.try_get("number")?;
-                match events::read(row) {
-                    Ok(record) => records.push((number, record)),
-                    Err(error) => {
-                        tracing::warn!(number, %error, "an event can't be read, so it can't be sealed");
-                    }
-                }
-            }
-            seal_all(&mut tx, &records).await?;
-            tx.commit().await?;
-            Ok(records.len())
-        })
-        .await
+    async fn seal(
+        &self,
+        reads_before: Timestamp,
+        after: &OpenLine,
+        limit: u16,
+    ) -> Result<Option<OpenLine>, IndexError> {
+        seal::seal(self, reads_before, after, limit).await
     }
 
     async fn next_org(&self, after: &str) -> Result<Option<String>, IndexError> {
@@ -148,69 +120,4 @@ impl AuditIndex for Database {
         })
         .await
     }
-}
-
-/// Gives each its place. They come organization by organization.
-async fn seal_all(tx: &mut AnyConnection, records: &[(i64, Record)]) -> Result<(), sqlx::Error> {
-    if records.is_empty() {
-        return Ok(());
-    }
-    // Safe: made of numbered places. Not kept prepared: each number of rows is another text.
-    let sql = format!(
-        "WITH sealed (number, sequence, hash, actor_id) AS (VALUES {}) UPDATE events SET \
-         sequence = sealed.sequence, hash = sealed.hash, actor_id = sealed.actor_id FROM sealed \
-         WHERE events.number = sealed.number",
-        places(records.len(), 4)
-    );
-    let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(false);
-    let chains: Vec<_> = records.chunk_by(|(_, a), (_, b)| a.org == b.org).collect();
-    let orgs: Vec<_> = chains.iter().map(|chain| chain[0].1.org.as_str()).collect();
-    let mut heads = heads(tx, &orgs).await?;
-    for (org, chain) in orgs.iter().zip(chains) {
-        let (sequence, hash) = heads.entry((*org).to_owned()).or_insert(BEFORE_FIRST);
-        for (number, record) in chain {
-            *sequence += 1;
-            *hash = hash.next(*sequence, record);
-            query = query.bind(*number).bind(*sequence).bind(hash.to_string()).bind(record.actor.id.as_str());
-        }
-    }
-    query.execute(&mut *tx).await?;
-    set_heads(tx, &heads).await
-}
-
-async fn heads(
-    tx: &mut AnyConnection,
-    orgs: &[&str],
-) -> Result<HashMap<String, (i64, ChainHash)>, sqlx::Error> {
-    let sql = format!(
-        "SELECT org, newest_sequence, newest_hash FROM event_chains WHERE org IN {}",
-        places(1, orgs.len())
-    );
-    let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(false);
-    for org in orgs {
-        query = query.bind(*org);
-    }
-    let rows = query.fetch_all(tx).await?;
-    rows.iter()
-        .map(|row| Ok((row.try_get(0)?, (row.try_get(1)?, decoded(row.try_get::<String, _>(2)?.parse())?))))
-        .collect()
-}
-
-async fn set_heads(
-    tx: &mut AnyConnection,
-    heads: &HashMap<String, (i64, ChainHash)>,
-) -> Result<(), sqlx::Error> {
-    let sql = format!(
-        "INSERT INTO event_chains (org, newest_sequence, newest_hash, pruned_sequence, pruned_hash) VALUES {} \
-         ON CONFLICT (org) DO UPDATE SET \
-         newest_sequence = excluded.newest_sequence, newest_hash = excluded.newest_hash",
-        places(heads.len(), 5)
-    );
-    let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(false);
-    let (first_sequence, first_hash) = BEFORE_FIRST;
-    for (org, (sequence, hash)) in heads {
-        query = query.bind(org.as_str()).bind(*sequence).bind(hash.to_string());
-        query = query.bind(first_sequence).bind(first_hash.to_string());
-    }
-    query.execute(tx).await.map(drop)
 }

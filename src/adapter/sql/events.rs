@@ -104,24 +104,32 @@ pub(super) async fn list(
     before: Option<Uuid>,
     limit: u16,
 ) -> Result<Page<Listed, Uuid>, sqlx::Error> {
-    let before = before.map(|id| id.to_string());
+    let before = match before {
+        Some(id) => Some(number_of(db, org, id).await?),
+        None => None,
+    };
     let wanted = [
-        ("number < (SELECT number FROM events WHERE org = $1 AND id =", before.as_deref(), ")"),
-        ("type =", filter.r#type.map(EventType::as_str), ""),
-        ("connection =", filter.connection.as_ref().map(ConnectionName::as_str), ""),
-        ("actor_id =", filter.actor.as_deref(), ""),
+        ("type", filter.r#type.map(EventType::as_str)),
+        ("connection", filter.connection.as_ref().map(ConnectionName::as_str)),
+        ("actor_id", filter.actor.as_deref()),
     ];
     let (mut sql, mut texts) = (select!("org = $1").to_owned(), Vec::new());
-    for (condition, value, end) in wanted {
+    for (column, value) in wanted {
         if let Some(value) = value {
             texts.push(value);
-            let _ = write!(sql, " AND {condition} ${}{end}", texts.len() + 1); // writing to memory does not fail
+            let _ = write!(sql, " AND {column} = ${}", texts.len() + 1); // writing to memory does not fail
         }
     }
+    let bounds = [
+        ("at >=", filter.since.map(millis)),
+        ("at <", filter.until.map(millis)),
+        ("number <", filter.below),
+        ("number <", before),
+    ];
     let mut numbers = Vec::new();
-    for (condition, time) in [("at >=", filter.since), ("at <", filter.until)] {
-        if let Some(time) = time {
-            numbers.push(millis(time));
+    for (condition, bound) in bounds {
+        if let Some(bound) = bound {
+            numbers.push(bound);
             let _ = write!(sql, " AND {condition} ${}", texts.len() + numbers.len() + 1);
         }
     }
@@ -143,11 +151,17 @@ pub(super) async fn list(
     Ok((page, next))
 }
 
+/// The number of an organization's event; an error if it has no such event.
+async fn number_of(db: &Database, org: &OrgId, id: Uuid) -> Result<i64, sqlx::Error> {
+    let query = sqlx::query("SELECT number FROM events WHERE org = $1 AND id = $2");
+    query.bind(org.as_str()).bind(id.to_string()).fetch_one(db.pool()).await?.try_get(0)
+}
+
 fn listed(row: &AnyRow) -> Result<Listed, sqlx::Error> {
     let sequence: Option<i64> = row.try_get("sequence")?;
     let hash: Option<String> = row.try_get("hash")?;
     let hash = decoded(hash.map(|hash| hash.parse()).transpose())?;
-    Ok(Listed { record: read(row)?, place: sequence.zip(hash) })
+    Ok(Listed { number: row.try_get("number")?, record: read(row)?, place: sequence.zip(hash) })
 }
 
 /// A row as a link of a chain. It may have been tampered with: what can't be read is left out.

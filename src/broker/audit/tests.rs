@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::*;
 use crate::{
     domain::event::{Record, RecordedActor, chain::Link},
-    port::audit::{Closed, Reads},
+    port::audit::{Closed, OpenLine, Reads},
 };
 
 /// One chain, to which something happens while it is read.
@@ -101,7 +101,7 @@ impl AuditIndex for Chain {
     async fn record_reads(&self, _: &[Reads]) -> Result<Vec<Closed>, IndexError> {
         unreachable!()
     }
-    async fn seal(&self, _: Timestamp, _: u16) -> Result<usize, IndexError> {
+    async fn seal(&self, _: Timestamp, _: &OpenLine, _: u16) -> Result<Option<OpenLine>, IndexError> {
         unreachable!()
     }
     async fn next_org(&self, _: &str) -> Result<Option<String>, IndexError> {

@@ -1,25 +1,32 @@
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use uuid::Uuid;
 
 use super::*;
 use crate::{
     domain::{
-        access::{ActorType, Caller, Reach},
+        access::{Actor, ActorType, Caller, Reach},
         clock::{CountingRandom, ManualClock},
         event::chain::{ChainHash, Link},
     },
-    port::{audit::Ends, index::IndexError},
+    port::{
+        audit::{Ends, OpenLine, Reads},
+        index::IndexError,
+    },
 };
 
 /// Keeps lines as the log would.
 #[derive(Default)]
-struct Lines {
+struct Log {
     there: Mutex<HashMap<Uuid, (Reads, bool)>>,
     down: AtomicBool,
     /// Takes what it is told, and then says that it failed.
     unsure: AtomicBool,
+    /// Does not answer any more after so many batches, if not 0.
+    answers: AtomicUsize,
 }
 
-impl Lines {
+impl Log {
     /// The counts by version, oldest line first.
     fn counts(&self) -> Vec<(String, i64)> {
         let there = self.there.lock().unwrap();
@@ -34,11 +41,16 @@ impl Lines {
 }
 
 #[async_trait::async_trait]
-impl AuditIndex for Lines {
+impl AuditIndex for Log {
     async fn record_reads(&self, reads: &[Reads]) -> Result<Vec<Closed>, IndexError> {
         let down = || IndexError::Unavailable("down".into());
         if self.down.load(Ordering::SeqCst) {
             return Err(down());
+        }
+        match self.answers.load(Ordering::SeqCst) {
+            0 => {}
+            1 => std::future::pending().await,
+            more => self.answers.store(more - 1, Ordering::SeqCst),
         }
         let (mut there, mut refused) = (self.there.lock().unwrap(), Vec::new());
         for line in reads {
@@ -53,7 +65,7 @@ impl AuditIndex for Lines {
         if self.unsure.load(Ordering::SeqCst) { Err(down()) } else { Ok(refused) }
     }
 
-    async fn seal(&self, _: Timestamp, _: u16) -> Result<usize, IndexError> {
+    async fn seal(&self, _: Timestamp, _: &OpenLine, _: u16) -> Result<Option<OpenLine>, IndexError> {
         unreachable!()
     }
     async fn next_org(&self, _: &str) -> Result<Option<String>, IndexError> {
@@ -81,7 +93,7 @@ impl AuditIndex for Lines {
 
 struct Rig {
     clock: Arc<ManualClock>,
-    lines: Arc<Lines>,
+    lines: Arc<Log>,
     log: ReadLog,
     recorder: ReadRecorder,
     permit: Permit<Read>,
@@ -96,7 +108,7 @@ impl Rig {
             clock.clone(),
             Arc::new(CountingRandom::default()),
         );
-        let lines = Arc::new(Lines::default());
+        let lines = Arc::new(Log::default());
         let actor = Actor { r#type: ActorType::Token, id: "t".into(), name: None };
         let caller = Caller::new(actor, Reach::everything());
         let permit = caller.permit("acme".parse().unwrap(), "vapi".parse().unwrap()).unwrap();
@@ -186,4 +198,18 @@ async fn the_end_waits_until_all_is_written() {
     };
     tokio::join!(recorder.run(stop), mended);
     assert_eq!(lines.counts(), [("a".to_owned(), 1)]);
+}
+
+#[tokio::test]
+async fn room_is_made_after_each_batch() {
+    let rig = Rig::with_room(BATCH + 1);
+    for n in 0..=BATCH {
+        rig.log.record(&rig.permit, &format!("{n:032}").parse().unwrap()).await.unwrap();
+    }
+    rig.read("a", 1).await.unwrap_err();
+    rig.lines.answers.store(2, Ordering::SeqCst);
+    let stuck = timeout(Duration::from_millis(100), rig.recorder.run_once());
+    let (stuck, counted) = tokio::join!(stuck, rig.read("a", 1));
+    assert!(stuck.is_err(), "the second batch is under way");
+    counted.unwrap();
 }

@@ -7,8 +7,8 @@
 use std::{
     collections::HashMap,
     fs::{self, File, TryLockError},
-    io::{BufRead, BufReader, ErrorKind, Write},
-    os::unix::fs::OpenOptionsExt,
+    io::{self, BufRead, BufReader, Write},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -25,45 +25,55 @@ pub(super) type Fingerprint = u128;
 /// The rows that are done.
 pub(super) struct Journal {
     path: PathBuf,
-    /// Held while it is written to. Made with the first row that is done.
+    /// Locked as long as it is open: one import of a file at a time. A dry run has none.
     file: Option<File>,
-    header: String,
+    key: hmac::Key,
+    done: HashMap<Fingerprint, Fingerprint>,
+}
+
+/// What a journal holds.
+struct Content {
     key: hmac::Key,
     done: HashMap<Fingerprint, Fingerprint>,
 }
 
 impl Journal {
-    /// A journal in which nothing is done, and which is not written before something is.
-    ///
-    /// `target` says what is imported into: what was done elsewhere is not done here.
-    pub(super) fn new(path: &Path, target: &str, random: &dyn Random) -> Self {
-        let mut salt = [0; 16];
-        random.fill(&mut salt);
-        let salt = Fingerprint::from_be_bytes(salt);
-        let key = key(salt);
-        let header = format!("{MAGIC} {salt:032x} {:032x}\n", fingerprint(&key, &[target.as_bytes()]));
-        Self { path: path.to_owned(), file: None, header, key, done: HashMap::new() }
+    /// A journal in which nothing is done, and which is nowhere kept.
+    pub(super) fn of_dry_run(random: &dyn Random) -> Self {
+        Self { path: PathBuf::new(), file: None, key: key(salt(random)), done: HashMap::new() }
     }
 
     /// The journal that is there; else, or if it is for another target, a new one.
-    pub(super) fn open(path: &Path, target: &str, random: &dyn Random) -> anyhow::Result<Self> {
-        let file = match File::options().read(true).append(true).open(path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::new(path, target, random)),
-            Err(error) => return Err(error).with_context(|| format!("{} can't be opened", path.display())),
-        };
+    ///
+    /// `target` says what is imported into: what was done elsewhere is not done here. With `restart` nothing
+    /// is done.
+    pub(super) fn open(
+        path: &Path,
+        target: &str,
+        restart: bool,
+        random: &dyn Random,
+    ) -> anyhow::Result<Self> {
+        let shown = path.display();
+        let file = File::options().read(true).append(true).create(true).mode(0o600).open(path);
+        let file =
+            file.with_context(|| format!("{shown} can't be made, where the rows are noted that are done"))?;
         lock(&file, path)?;
-        let read =
-            Self::read(path, &file, target).with_context(|| format!("{} can't be read", path.display()));
-        if let Some(journal) = read? {
-            return Ok(Self { file: Some(file), ..journal });
-        }
-        eprintln!("{} is of an import into another database; starting from the first row", path.display());
-        fs::remove_file(path).with_context(|| format!("{} can't be removed", path.display()))?;
-        Ok(Self::new(path, target, random))
+        let read = Self::read(&file, target).with_context(|| format!("{shown} can't be read"))?;
+        let Content { key, done } = match read {
+            Some(content) if !restart => content,
+            read => {
+                let length = file.metadata().map_or(0, |about| about.len());
+                if read.is_none() && length > 0 && !restart {
+                    eprintln!("{shown} is of an import into another database; starting from the first row");
+                }
+                begin(&file, target, random).with_context(|| format!("{shown} can't be written"))?
+            }
+        };
+        Ok(Self { path: path.to_owned(), file: Some(file), key, done })
     }
 
-    fn read(path: &Path, file: &File, target: &str) -> anyhow::Result<Option<Self>> {
+    /// Nothing if there is nothing in it, or what is there is for another target.
+    fn read(file: &File, target: &str) -> anyhow::Result<Option<Content>> {
         let mut input = BufReader::new(file);
         let mut header = String::new();
         input.read_line(&mut header)?;
@@ -88,7 +98,7 @@ impl Journal {
         }
         // A last line that was cut short would spoil the next one.
         file.set_len(whole as u64)?;
-        Ok(Some(Self { path: path.to_owned(), file: None, header, key, done }))
+        Ok(Some(Content { key, done }))
     }
 
     /// What a connection is known by.
@@ -107,36 +117,55 @@ impl Journal {
         self.done.get(&connection) == Some(&row)
     }
 
-    /// Makes the file, where there is none yet: better now than after the first row.
-    pub(super) fn begin(&mut self) -> anyhow::Result<&mut File> {
-        match &mut self.file {
-            Some(file) => Ok(file),
-            none => {
-                let path = self.path.display();
-                let unusable = || format!("{path} can't be made, where the rows are noted that are done");
-                let made = File::options().append(true).create_new(true).mode(0o600).open(&self.path);
-                let mut made = made.with_context(unusable)?;
-                lock(&made, &self.path)?;
-                made.write_all(self.header.as_bytes()).with_context(unusable)?;
-                Ok(none.insert(made))
-            }
-        }
-    }
-
     /// Notes that a row is done.
     pub(super) fn note(&mut self, connection: Fingerprint, row: Fingerprint) -> anyhow::Result<()> {
-        let file = self.begin()?;
-        let written = file.write_all(format!("{connection:032x} {row:032x}\n").as_bytes());
-        written.with_context(|| format!("{} can't be written", self.path.display()))?;
+        if let Some(file) = &mut self.file {
+            let written = file.write_all(format!("{connection:032x} {row:032x}\n").as_bytes());
+            written.with_context(|| format!("{} can't be written", self.path.display()))?;
+        }
         self.done.insert(connection, row);
         Ok(())
     }
 
-    /// Removes the journal: the next import begins with the first row.
-    pub(super) fn close(self) -> anyhow::Result<()> {
-        let Some(_) = self.file else { return Ok(()) };
-        fs::remove_file(&self.path).with_context(|| format!("{} can't be removed", self.path.display()))
+    /// Whether there is anything that the next import can skip.
+    pub(super) fn is_empty(&self) -> bool {
+        self.done.is_empty()
     }
+
+    /// Removes the journal: the next import begins with the first row.
+    pub(super) fn close(mut self) -> anyhow::Result<()> {
+        self.remove().with_context(|| format!("{} can't be removed", self.path.display()))
+    }
+
+    fn remove(&mut self) -> io::Result<()> {
+        // Removed before it is unlocked.
+        let Some(_file) = self.file.take() else { return Ok(()) };
+        fs::remove_file(&self.path)
+    }
+}
+
+/// One in which nothing is done leaves no file behind.
+impl Drop for Journal {
+    fn drop(&mut self) {
+        if self.is_empty() {
+            let _ = self.remove(); // it would do no harm
+        }
+    }
+}
+
+/// Writes the first line of a new journal.
+fn begin(mut file: &File, target: &str, random: &dyn Random) -> io::Result<Content> {
+    let salt = salt(random);
+    let key = key(salt);
+    file.set_len(0)?;
+    writeln!(file, "{MAGIC} {salt:032x} {:032x}", fingerprint(&key, &[target.as_bytes()]))?;
+    Ok(Content { key, done: HashMap::new() })
+}
+
+fn salt(random: &dyn Random) -> Fingerprint {
+    let mut salt = [0; 16];
+    random.fill(&mut salt);
+    Fingerprint::from_be_bytes(salt)
 }
 
 fn key(salt: Fingerprint) -> hmac::Key {
@@ -161,7 +190,9 @@ fn two_fingerprints(text: &str) -> Option<(Fingerprint, Fingerprint)> {
 
 fn lock(file: &File, path: &Path) -> anyhow::Result<()> {
     match file.try_lock() {
-        Ok(()) => Ok(()),
+        // Unless that import ended, and removed the file, right before it was locked here.
+        Ok(()) if fs::metadata(path)?.ino() == file.metadata()?.ino() => Ok(()),
+        Ok(()) => bail!("another import of this file has just ended; run the command again"),
         Err(TryLockError::WouldBlock) => {
             bail!("another import of this file is under way: it holds {}", path.display())
         }
@@ -184,9 +215,12 @@ mod tests {
     fn what_is_done_is_known_again_even_after_a_cut_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.progress");
-        let open = |target| Journal::open(&path, target, &SystemRandom);
+        let open = |target| Journal::open(&path, target, false, &SystemRandom);
         let mut journal = open("here").unwrap();
+        assert!(open("here").is_err(), "two first imports of one file");
+        drop(journal);
         assert!(!path.exists(), "nothing is done yet");
+        journal = open("here").unwrap();
         let done = |journal: &Journal, org: &str, text: &[u8]| {
             journal.is_done(journal.connection(&name(org)), journal.row(text))
         };
@@ -208,7 +242,12 @@ mod tests {
         let journal = open("here").unwrap();
         assert!(done(&journal, "a", b"new") && !done(&journal, "a", b"one"), "the last one counts");
         drop(journal);
-        assert!(!done(&open("elsewhere").unwrap(), "a", b"new"), "elsewhere nothing is done");
+        let again = Journal::open(&path, "here", true, &SystemRandom).unwrap();
+        assert!(!done(&again, "a", b"new"), "it starts again");
+        drop(again);
+        fs::write(&path, &text).unwrap();
+        assert!(done(&open("here").unwrap(), "b", b"two"));
+        assert!(!done(&open("elsewhere").unwrap(), "b", b"two"), "elsewhere nothing is done");
     }
 
     #[test]
@@ -219,7 +258,7 @@ mod tests {
             [("", true), ("keybroker imp", true), ("keybroker import 1 12", true), ("50 %\n", false)]
         {
             fs::write(&path, text).unwrap();
-            assert_eq!(Journal::open(&path, "here", &SystemRandom).is_ok(), ours, "{text:?}");
+            assert_eq!(Journal::open(&path, "here", false, &SystemRandom).is_ok(), ours, "{text:?}");
         }
         assert_eq!(fs::read(&path).unwrap(), b"50 %\n");
     }

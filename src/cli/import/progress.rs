@@ -69,7 +69,8 @@ impl Progress {
         if done == 0 {
             return text;
         }
-        let left = elapsed.as_secs() * (rows - done) / done;
+        // More than there were, if the file grew since they were counted.
+        let left = elapsed.as_secs() * rows.saturating_sub(done) / done;
         format!("{text}, about {left} s left")
     }
 }
@@ -85,5 +86,6 @@ mod tests {
         assert_eq!(at(200).line(five), "200 of 1000 rows, 40 a second, about 20 s left");
         assert_eq!(at(0).line(five), "0 of 1000 rows, 0 a second");
         assert_eq!(at(1_000).line(five), "1000 of 1000 rows, 200 a second, about 0 s left");
+        assert_eq!(at(1_001).line(five), "1001 of 1000 rows, 200 a second, about 0 s left");
     }
 }

@@ -90,11 +90,15 @@ pub struct EventFilter {
     pub since: Option<Timestamp>,
     /// Happened before then.
     pub until: Option<Timestamp>,
+    /// A lower number than this in the whole log.
+    pub below: Option<i64>,
 }
 
 /// An event as it is listed.
 #[derive(Debug, Clone)]
 pub struct Listed {
+    /// Its number in the whole log. Not for callers: it would tell an organization how much happens in others.
+    pub number: i64,
     /// The event.
     pub record: Record,
     /// Its number in its organization's chain and its hash; nothing while it is open.

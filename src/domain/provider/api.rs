@@ -44,12 +44,8 @@ impl fmt::Debug for ApiRequest {
 
 impl Api {
     pub(super) fn templates(&self) -> impl Iterator<Item = &Template> {
-        let auth = match &self.auth {
-            Some(Auth::Header { value, .. }) => vec![value],
-            Some(Auth::Basic { username, password }) => vec![username, password],
-            None => vec![],
-        };
-        auth.into_iter().chain(self.verification.iter().flat_map(Verification::paths))
+        let auth = self.auth.iter().flat_map(Auth::templates);
+        auth.chain(self.verification.iter().flat_map(Verification::paths))
     }
 
     /// A request for `path` with the key; nothing if the credentials lack a field that it takes.
@@ -155,6 +151,13 @@ impl TryFrom<AuthEntry> for Auth {
 }
 
 impl Auth {
+    pub(super) fn templates(&self) -> Vec<&Template> {
+        match self {
+            Self::Header { value, .. } => vec![value],
+            Self::Basic { username, password } => vec![username, password],
+        }
+    }
+
     #[expect(clippy::disallowed_methods, reason = "encoded in memory that is wiped")]
     fn header(&self, credentials: &Credentials) -> Option<(String, SecretString)> {
         use base64::{Engine, prelude::BASE64_STANDARD};

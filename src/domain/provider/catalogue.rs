@@ -42,6 +42,18 @@ impl Catalogue {
         Self::extended("")
     }
 
+    /// As [`Catalogue::extended`], of a file's bytes.
+    ///
+    /// # Errors
+    /// If it is no text, or an entry is unusable.
+    pub fn extended_by(bytes: &[u8]) -> Result<Self, UnusableEntry> {
+        let text = str::from_utf8(bytes).map_err(|error| UnusableEntry {
+            line: Some(line_of(bytes, error.valid_up_to())),
+            reason: "it is not UTF-8".into(),
+        })?;
+        Self::extended(text)
+    }
+
     /// The built-in providers with what `text`, TOML with a table `providers`, adds and overrides.
     ///
     /// Of an entry that exists, each key given replaces the built-in's; in the tables `verify` and `headers`
@@ -61,7 +73,7 @@ impl Catalogue {
         }
         let mut lines = BTreeMap::new();
         for (name, entry) in file.providers {
-            lines.insert(name.get_ref().clone(), line_of(text, name.span().start));
+            lines.insert(name.get_ref().clone(), line_of(text.as_bytes(), name.span().start));
             let name = name.into_inner();
             let entry = match entries.remove(&name) {
                 Some(builtin) => entry.over(builtin),
@@ -104,10 +116,10 @@ fn whole(name: &str, entries: &BTreeMap<String, Entry>, left: usize) -> Result<E
 }
 
 fn unreadable(error: &toml::de::Error, text: &str) -> UnusableEntry {
-    let line = error.span().map(|span| line_of(text, span.start));
+    let line = error.span().map(|span| line_of(text.as_bytes(), span.start));
     UnusableEntry { line, reason: error.message().trim().replace('\n', "; ") }
 }
 
-fn line_of(text: &str, position: usize) -> usize {
-    text.as_bytes().iter().take(position).filter(|byte| **byte == b'\n').count() + 1
+fn line_of(text: &[u8], position: usize) -> usize {
+    text.iter().take(position).filter(|byte| **byte == b'\n').count() + 1
 }

@@ -8,7 +8,7 @@ use serde::{
 };
 
 use super::{
-    Category, Field, Provider,
+    Category, Field, Provider, SentField,
     api::{Api, Auth, BaseUrl, HeaderName},
     template::Template,
     verification::{Condition, Fact, Method, Verification},
@@ -113,6 +113,25 @@ impl Entry {
                 return Err(format!("the field {} stands twice", field.name));
             }
         }
+        for field in &fields {
+            if field
+                .example
+                .as_ref()
+                .is_some_and(|example| field.check(SentField::Text(example.as_str().into())).is_err())
+            {
+                return Err(format!("the example of the field {} does not fit its own pattern", field.name));
+            }
+        }
+        if self.opens.is_some() && !matches!(self.verify, Some(Verify::On(_) | Verify::Off)) {
+            return Err("it has opens, and no verify that comes first".into());
+        }
+        if self
+            .auth
+            .as_ref()
+            .is_some_and(|auth| auth.templates().iter().all(|text| text.fields().next().is_none()))
+        {
+            return Err("its auth holds no field of the credentials".into());
+        }
         let verification = match self.verify {
             Some(Verify::On(table)) => Some(table.verification(self.opens.unwrap_or_default())?),
             Some(Verify::Off) | None => None,
@@ -128,7 +147,7 @@ impl Entry {
         let api = self.base_url.map(|base_url| Api { base_url, auth, headers, verification });
         let paths = api.iter().flat_map(|api| &api.verification).flat_map(Verification::paths);
         if paths.into_iter().any(|path| !path.is_path()) {
-            return Err("a path begins with a slash".into());
+            return Err("a path begins with a slash and holds no #".into());
         }
         let known =
             |field: &str| free_fields || fields.iter().any(|known| known.name == field && known.required);
@@ -167,8 +186,12 @@ impl VerifyTable {
         if let Some(both) = valid.iter().find(|status| invalid.contains(status)) {
             return Err(format!("in verify, the status {both} is both valid and invalid"));
         }
-        if let Some(odd) = valid.iter().chain(&invalid).find(|status| !(100..=599).contains(*status)) {
-            return Err(format!("in verify, {odd} is no HTTP status"));
+        let told = |status: &u16| matches!(status, 200..=299 | 400..=428 | 430..=499);
+        if let Some(odd) = valid.iter().chain(&invalid).find(|status| !told(status)) {
+            return Err(format!("in verify, the status {odd} can say nothing of a key"));
+        }
+        if valid.is_empty() && self.valid_when.is_none() {
+            return Err("in verify, no key could be valid".into());
         }
         Ok(Verification {
             method: self.method.unwrap_or(Method::Get),

@@ -48,10 +48,11 @@ impl TryFrom<String> for Template {
 }
 
 impl Template {
-    /// Whether it begins with a slash, whatever is put into it.
+    /// Whether it begins with a slash, whatever is put into it, and has no fragment, which is not sent.
     #[must_use]
     pub fn is_path(&self) -> bool {
-        matches!(self.0.first(), Some(Part::Text(text)) if text.starts_with('/'))
+        let text = |part: &Part| matches!(part, Part::Text(text) if text.contains('#'));
+        matches!(self.0.first(), Some(Part::Text(text)) if text.starts_with('/')) && !self.0.iter().any(text)
     }
 
     /// The fields that it has places for.

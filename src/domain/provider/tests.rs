@@ -160,6 +160,11 @@ fn an_unusable_file_is_told_by_line_and_reason() {
         "\n\n[providers.vapi]\nauth = { value = '{apiKey}' }".to_owned(),
         "[providers.vapi.verify]\npath = '/{'".to_owned(),
         "[providers.vapi]\nverify = true".to_owned(),
+        "[providers.vapi]\nverify = { valid = [500] }".to_owned(),
+        "[providers.vapi]\nverify = { valid = [] }".to_owned(),
+        "[providers.vapi]\nauth = { value = 'Bearer' }".to_owned(),
+        format!("{ACME}opens = [{{ label = 'x', text = '/x' }}]\n"),
+        "[providers.vapi]\nfields = [{ name = 'k', label = 'K', pattern = 'a', example = 'b' }]".to_owned(),
         "[providers.vapi]\nverify = { path = 'me' }".to_owned(),
         "[providers.vapi]\nverify = { path = '{publicApiKey}/me' }".to_owned(),
         "[providers.vapi]\n[[providers.vapi.fields]]\nname = 'a'\nlabel = 'A'\npattern = '('".to_owned(),
@@ -181,8 +186,13 @@ fn an_unusable_file_is_told_by_line_and_reason() {
     3: provider vapi: it puts in {apiKey}, which is none of its required fields
     2: each { must have its } and a field's name between them
     2: verify is a table, or false
-    1: provider vapi: a path begins with a slash
-    1: provider vapi: a path begins with a slash
+    1: provider vapi: in verify, the status 500 can say nothing of a key
+    1: provider vapi: in verify, no key could be valid
+    1: provider vapi: its auth holds no field of the credentials
+    2: provider acme: it has opens, and no verify that comes first
+    1: provider vapi: the example of the field k does not fit its own pattern
+    1: provider vapi: a path begins with a slash and holds no #
+    1: provider vapi: a path begins with a slash and holds no #
     5: a pattern is a regular expression: unclosed group
     1: provider new: it has no fields
     1: provider New: the provider name must be 1 to 64 of a-z 0-9 _

@@ -82,7 +82,7 @@ impl From<RecordedActor> for ActorView {
 }
 
 impl From<Listed> for EventView {
-    fn from(Listed { record, place }: Listed) -> Self {
+    fn from(Listed { record, place, number: _ }: Listed) -> Self {
         let (sequence, hash) = place.unzip();
         Self {
             id: record.id,
@@ -106,7 +106,8 @@ impl From<Listed> for EventView {
 pub(in crate::http) struct EventQuery {
     /// How many at most, 1 to 200; 50 if left out.
     limit: Option<u16>,
-    /// The `next_cursor` of the page before.
+    /// The `next_cursor` of the page before. If its event was removed for its age meanwhile, this is an invalid
+    /// request: start again.
     cursor: Option<String>,
     /// Only events of this type.
     r#type: Option<String>,
@@ -146,6 +147,7 @@ impl EventQuery {
             actor: actor(self.actor.as_deref())?,
             since: time("since", self.since.as_deref())?,
             until: time("until", self.until.as_deref())?,
+            below: None,
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use rstest::rstest;
 
-use super::{events, faults, seal_all, total_reads, verified};
+use super::{events, faults, seal_all, total_reads, verified, verify};
 use crate::support::{Db, Store, TestApp, until};
 
 /// What is done to the log of one organization, and what the command must say of it.
@@ -72,7 +72,12 @@ async fn whatever_is_done_to_the_log_is_found(#[case] db: Db) {
         head.contains(&format!("{}: events: ", app.org)) && head.contains("(every organization)"),
         "{head}"
     );
-    verified(&app, &["--org", "nobody"]);
+    let unknown = verify(&app, &["--org", "nobody", "--org", &app.org]);
+    assert_eq!(unknown.status.code(), Some(1), "{unknown:?}");
+    let (stdout, stderr) =
+        (String::from_utf8(unknown.stdout).unwrap(), String::from_utf8(unknown.stderr).unwrap());
+    assert!(stderr.contains("holds nothing of nobody: ") && !stderr.contains("does not verify"), "{stderr}");
+    assert!(stdout.contains("organizations: 1, ") && !stdout.contains("nobody"), "{stdout}");
 
     let mut database = app.database().await;
     // The chain of what concerns every organization is left alone.

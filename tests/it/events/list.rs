@@ -1,7 +1,17 @@
 //! Filters and the export.
 
-use std::process::{Command, Stdio};
+use std::{
+    pin::pin,
+    process::{Command, Stdio},
+    sync::Arc,
+};
 
+use futures_util::TryStreamExt;
+use keybroker::{
+    adapter::sql::Database,
+    broker::{events::Events, tokens::operator},
+    domain::event::EventFilter,
+};
 use rstest::rstest;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -70,6 +80,13 @@ async fn filters_find_what_they_should(#[case] db: Db) {
     assert_eq!(elsewhere.len(), 12);
 }
 
+/// More events than the export holds at a time.
+const MANY: &str = "INSERT INTO events (number, id, org, type, at, actor, origin) \
+     SELECT n, '00000000-0000-7000-8000-' || CAST(100000000000 + n AS TEXT), org, 'vault.tested', \
+     1763763420125, '{\"type\":\"user\",\"id\":\"ada\"}', '' FROM (SELECT a.org AS org, \
+     100000 + 10000 * c.number + 100 * a.number + b.number AS n FROM events a, events b, events c \
+     WHERE a.number > 1 AND c.number <= 6) AS many";
+
 /// What `format=jsonl` gives.
 async fn export(app: &TestApp, query: &str) -> Vec<Value> {
     let path = format!("/v1/orgs/{}/events?format=jsonl&{query}", app.org);
@@ -89,15 +106,7 @@ async fn an_export_is_whole_and_can_be_verified_by_anyone(#[case] db: Db) {
     let app = busy(db).await;
     seal_all(&app).await;
     let mut database = app.database().await;
-    database
-        .execute(
-            "INSERT INTO events (number, id, org, type, at, actor, origin) \
-             SELECT n, '00000000-0000-7000-8000-' || CAST(100000000000 + n AS TEXT), org, 'vault.tested', \
-             1763763420125, '{\"type\":\"user\",\"id\":\"ada\"}', '' FROM (SELECT a.org AS org, \
-             100000 + 10000 * c.number + 100 * a.number + b.number AS n FROM events a, events b, events c \
-             WHERE a.number > 1 AND c.number <= 6) AS many",
-        )
-        .await;
+    database.execute(MANY).await;
     database.execute("UPDATE event_counter SET newest = 900000").await;
     seal_all(&app).await;
     let exported = export(&app, "").await;
@@ -114,6 +123,34 @@ async fn an_export_is_whole_and_can_be_verified_by_anyone(#[case] db: Db) {
     altered.retain(|event| event["sequence"].as_u64() > Some(7));
     assert_eq!(outsider_says(&app, &altered).await, "");
     verified(&app, &[]);
+}
+
+/// Events go by their age meanwhile: what is left of them is exported, and no page passes for the last one.
+#[rstest]
+#[case::sqlite(Db::Sqlite)]
+#[case::postgres(Db::Postgres)]
+#[tokio::test]
+async fn an_event_that_is_gone_ends_no_list_silently(#[case] db: Db) {
+    let app = busy(db).await;
+    let mut database = app.database().await;
+    database.execute(MANY).await;
+    let all = events(&app, "limit=200").await.len();
+    let index = Arc::new(Database::open(&app.database_url, 1, uuid::Uuid::nil()).await.unwrap());
+    let permit = operator().permit_org(app.org.parse().unwrap()).unwrap();
+    let mut pages = pin!(Events::new(index).export(permit, EventFilter::default()));
+    let mut exported = pages.try_next().await.unwrap().unwrap().len();
+    let page = app.get(&format!("/v1/orgs/{}/events?limit=200", app.org)).send().await.expect(200).json();
+    let cursor = page["next_cursor"].as_str().unwrap();
+    database.execute("CREATE TABLE gone AS SELECT id FROM events ORDER BY number DESC LIMIT 505").await;
+    database.execute("DELETE FROM events WHERE id IN (SELECT id FROM gone)").await;
+
+    let next = app.get(&format!("/v1/orgs/{}/events?cursor={cursor}", app.org)).send().await;
+    let problem = next.expect_problem(400, "invalid_request");
+    assert!(problem.json()["detail"].as_str().unwrap().contains("Start again"), "{}", problem.text);
+    while let Some(page) = pages.try_next().await.unwrap() {
+        exported += page.len();
+    }
+    assert!(exported > 500 && exported == all - 5, "{exported} of {all}");
 }
 
 /// What the program in docs/architecture.md says of an export.

@@ -22,7 +22,7 @@ use crate::support::{Db, Store, TestApp, until};
 const DAY: Duration = Duration::from_hours(24);
 
 /// Removes what is older than `before`.
-async fn remove(app: &TestApp, before: Timestamp) {
+pub(super) async fn remove(app: &TestApp, before: Timestamp) {
     let clock = Arc::new(ManualClock::at(before + DAY));
     Retention::new(open(app).await, clock, DAY).run_once().await.unwrap();
 }

@@ -76,3 +76,25 @@ async fn told_to_stop_it_finishes_what_is_under_way() {
     rows.import(&app, &[]).expect(0, &[&left, &format!("{created} skipped")]);
     assert_eq!(app.aws().count("CreateSecret"), 50);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_takes_anything_from_an_import_under_way() {
+    let app = TestApp::new(Db::Sqlite, Store::Moto).await;
+    let rows = rows(&app, 1);
+    let good = std::fs::read_to_string(rows.file()).unwrap();
+    rows.write(&[good, "{}".into()]);
+    app.aws().fail_after(0, "CreateSecret", usize::MAX, Fault::HoldCall);
+    let mut command = rows.command(&app, &[]);
+    let process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    app.aws().held().await;
+    rows.import(&app, &["--dry-run"]).expect(1, &["1 refused", "rows.jsonl.dry-run.refused.jsonl"]);
+    for flags in [&[][..], &["--restart"]] {
+        rows.import(&app, flags).expect(1, &["another import of this file is under way"]);
+    }
+    assert_eq!(rows.refused_lines(), [2]);
+    app.aws().release();
+    let ended = tokio::task::spawn_blocking(|| process.wait_with_output().unwrap()).await.unwrap();
+    Told::from(ended).expect(1, &["1 created", "1 refused", "refused: 1 row"]);
+    assert_eq!(rows.refused_lines(), [2]);
+    rows.import(&app, &[]).expect(1, &["1 skipped as done before"]);
+}

@@ -4,9 +4,15 @@ use axum::{extract::State, http::StatusCode, response::Response};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::{answer::page, visit::Visit};
+use super::{
+    answer::{page, see_other},
+    visit::Visit,
+};
 use crate::{
-    broker::portal::{Integration, Portal},
+    broker::{
+        error::Error,
+        portal::{Integration, Portal},
+    },
     domain::{event::Listed, session::ConnectSession},
     http::{
         extract::{Parameters, Query},
@@ -83,6 +89,8 @@ pub(super) async fn show_activity(
     let before: Option<Uuid> = read_cursor(cursor.as_deref()).ok().flatten();
     let (events, next) = match portal.activity(&visit.open.visitor, before, LINES).await {
         Ok(found) => found,
+        // So does one whose event is gone by now.
+        Err(Error::InvalidRequest(_)) => return see_other(&visit.desk.path("/portal/activity")),
         Err(error) => return visit.desk.failure(&error),
     };
     let activity = Activity {
