@@ -138,10 +138,20 @@
     filter(); // A browser that comes back puts the word back.
   }
 
-  /* In a popup: tell the app's page, and no other, then go. */
+  /* In a popup: tell the app's page, and no other, then go. The way back leads to the page that is still
+     open behind it, and not to a second one in here. */
   const { returnOrigin, connection } = document.body.dataset;
-  if (returnOrigin && window.opener && window.opener !== window) {
-    window.opener.postMessage({ source: "keybroker", status: "connected", connection }, returnOrigin);
-    setTimeout(() => window.close(), 1500);
+  if (window.opener && window.opener !== window) {
+    for (const link of all("a[data-back]")) {
+      link.addEventListener("click", (event) => {
+        event.preventDefault();
+        window.close();
+        setTimeout(() => location.assign(link.href), 300); // where a browser keeps it open
+      });
+    }
+    if (returnOrigin) {
+      window.opener.postMessage({ source: "keybroker", status: "connected", connection }, returnOrigin);
+      setTimeout(() => window.close(), 1500);
+    }
   }
 })();
