@@ -5,8 +5,9 @@
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const lang = document.documentElement.lang;
 
-  /* Times in the reader's own zone. */
-  const format = new Intl.DateTimeFormat(lang, { dateStyle: "medium", timeStyle: "short" });
+  /* Times in the reader's own zone, and as in their country where it speaks the page's language. */
+  const own = navigator.languages.find((tag) => tag.split("-")[0] === lang) ?? lang;
+  const format = new Intl.DateTimeFormat(own, { dateStyle: "medium", timeStyle: "short" });
   for (const time of all("time[datetime]")) {
     const at = new Date(time.dateTime);
     if (Number.isNaN(at.getTime())) continue;
