@@ -2,7 +2,11 @@
 //! to be trusted. What people see of it is in `tests/browser`.
 
 use hyper::Method;
-use keybroker::domain::{access::Scope, session::SessionSecret};
+use keybroker::domain::{
+    access::Scope,
+    clock::{Clock, SystemClock},
+    session::SessionSecret,
+};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -55,11 +59,9 @@ impl<'a> Browser<'a> {
         let reply = app.call(Method::POST, &link).send().await.expect(303);
         assert_eq!(reply.header("location"), Some("/portal"));
         let cookie = reply.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
-        let mut browser = Self { app, cookie, csrf: String::new(), link };
-        let page = browser.get("/portal/security").await.expect(200);
-        let (_, after) = page.text.split_once(r#"name="csrf" value=""#).unwrap();
-        browser.csrf = after.split('"').next().unwrap().to_owned();
-        browser
+        let guest = Self { app, cookie, csrf: String::new(), link };
+        let csrf = form_token(&guest.get("/portal/security").await.expect(200));
+        Self { csrf, ..guest }
     }
 
     fn call(&self, method: Method, path: &str) -> Call {
@@ -84,6 +86,12 @@ impl<'a> Browser<'a> {
     }
 }
 
+/// What the forms of a page carry.
+fn form_token(page: &Reply) -> String {
+    let (_, after) = page.text.split_once(r#"name="csrf" value=""#).unwrap();
+    after.split('"').next().unwrap().to_owned()
+}
+
 fn form(call: Call, csrf: Option<&str>, fields: &[(&str, &str)]) -> Call {
     let mut body = url::form_urlencoded::Serializer::new(String::new());
     body.extend_pairs(csrf.map(|token| ("csrf", token))).extend_pairs(fields);
@@ -95,7 +103,7 @@ async fn a_session_has_a_link_for_as_long_as_asked() {
     let app = TestApp::with(Db::Sqlite, Store::Local, &[("KEYBROKER_RETURN_URLS", APP)]).await;
     let seconds = |reply: &Reply| {
         let until: jiff::Timestamp = reply.json()["expires_at"].as_str().unwrap().parse().unwrap();
-        until.duration_since(jiff::Timestamp::now()).as_secs()
+        until.duration_since(SystemClock::default().now()).as_secs()
     };
     for (session, lasts) in [
         (json!({}), 1_800),

@@ -3,7 +3,7 @@
 use hyper::Method;
 use serde_json::json;
 
-use super::{Browser, OPENAI, VAPI, ada, form, link};
+use super::{Browser, OPENAI, VAPI, ada, form, form_token, link};
 use crate::support::{TestApp, app::vapi};
 
 #[tokio::test]
@@ -133,10 +133,9 @@ async fn an_organization_sees_nothing_of_another() {
         );
     }
     // Its form carries its own token; with the other's cookie it is worth nothing.
-    let (_, after) = page.text.split_once(r#"name="csrf" value=""#).unwrap();
-    let theirs = after.split('"').next().unwrap();
+    let theirs = form_token(&page);
     let mine = Browser::open(&app, &ada(&[])).await;
     let call = mine.call(Method::POST, &format!("{VAPI}/disconnect"));
-    form(call, Some(theirs), &[]).send().await.expect(403);
+    form(call, Some(&theirs), &[]).send().await.expect(403);
     assert_eq!(app.private_key().await, "sk-stays-0123456789");
 }
