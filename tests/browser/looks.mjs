@@ -142,6 +142,10 @@ scenario('the first page of an organization without anything, and what follows s
     await field(page, VAPI.private).blur();
     await sleep(200);
     await look(page, 'connection-wrong-format', suffix);
+    // And by the server, for someone whose browser did not.
+    await post(page, () => submit(page).evaluate((button) => HTMLFormElement.prototype.submit.call(button.form)));
+    await page.getByRole('alert').waitFor();
+    await look(page, 'connection-refused-format', suffix);
     const key = newKey();
     await treat(key, 'slow 1500');
     const connected = connect(page, { [VAPI.private]: key });
