@@ -9,7 +9,10 @@ import { address, card, field, openLink, says, shows, VAPI } from './portal.mjs'
 const focused = (page) =>
   page.evaluate(() => {
     const it = document.activeElement;
-    if (!it || it === document.body) return null;
+    if (!it || it === document.body) {
+      delete globalThis.focusedBefore; // out of the page, and in again at its start
+      return null;
+    }
     const before = globalThis.focusedBefore;
     globalThis.focusedBefore = it;
     const drawn = (style) => style.outlineStyle !== 'none' && Number.parseFloat(style.outlineWidth) > 0;
@@ -24,7 +27,7 @@ const focused = (page) =>
       tabIndex: it.tabIndex,
       visible: ringed && inView,
       // The first one follows the last.
-      follows: Boolean(order & Node.DOCUMENT_POSITION_FOLLOWING) || !before?.isConnected,
+      follows: Boolean(order & Node.DOCUMENT_POSITION_FOLLOWING) || it === document.querySelector('a, button, input, summary'),
     };
   });
 

@@ -2,6 +2,7 @@
 // into target/screenshots for a person to look at.
 
 import assert from 'node:assert/strict';
+import { suite } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { base, connection, connectLink, newKey, org, put, report, treat } from './api.mjs';
 import { fits, isAccessible, isSteady, openLight } from './checks.mjs';
@@ -28,7 +29,7 @@ async function furnish() {
 await furnish();
 
 // By its button's form: words differ from language to language.
-const submit = (page) => page.locator('form:has(input[type=password]) [type=submit]').filter({ visible: true }).last();
+const submit = (page) => page.locator('form:has(input[type=password]) button:not([type=button])').filter({ visible: true }).last();
 const post = (page, act) => Promise.all([page.waitForEvent('load'), act()]);
 
 /** The pages that stand at an address of their own, and the status that each answers with. */
@@ -108,19 +109,22 @@ async function lookAtAll(visitor, suffix, language) {
   await shown('signed-out');
 }
 
-for (const language of ['en', 'de']) {
-  for (const phone of [false, true]) {
-    const suffix = `${phone ? 'phone' : 'desktop'}-${language}`;
-    scenario(
-      `every page, ${suffix}`,
-      async (stage) => {
-        const locale = { en: 'en-GB', de: 'de-DE' }[language];
-        await lookAtAll(await stage.visitor({ phone, language: locale }), suffix, language);
-      },
-      { timeout: 600_000 },
-    );
+// Two at a time: what takes long is drawing, and each has a browser window of its own.
+suite('every page', { concurrency: 2 }, () => {
+  for (const language of ['en', 'de']) {
+    for (const phone of [false, true]) {
+      const suffix = `${phone ? 'phone' : 'desktop'}-${language}`;
+      scenario(
+        `every page, ${suffix}`,
+        async (stage) => {
+          const locale = { en: 'en-GB', de: 'de-DE' }[language];
+          await lookAtAll(await stage.visitor({ phone, language: locale }), suffix, language);
+        },
+        { timeout: 600_000 },
+      );
+    }
   }
-}
+});
 
 scenario('the first page of an organization without anything, and what follows success', async (stage) => {
   for (const phone of [false, true]) {
@@ -138,6 +142,10 @@ scenario('the first page of an organization without anything, and what follows s
     await field(page, VAPI.private).blur();
     await sleep(200);
     await look(page, 'connection-wrong-format', suffix);
+    // And by the server, for someone whose browser did not.
+    await post(page, () => submit(page).evaluate((button) => HTMLFormElement.prototype.submit.call(button.form)));
+    await page.getByRole('alert').waitFor();
+    await look(page, 'connection-refused-format', suffix);
     const key = newKey();
     await treat(key, 'slow 1500');
     const connected = connect(page, { [VAPI.private]: key });

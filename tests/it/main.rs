@@ -19,5 +19,6 @@ mod main_job;
 mod outage;
 mod portal;
 mod rest;
+mod sessions;
 mod tokens;
 mod verification;

@@ -149,6 +149,18 @@ impl ConnectionPage<'_> {
         rows.take(count).enumerate().map(row).collect()
     }
 
+    /// What is wrong with what was sent: the input, what it is called, and what to do about it.
+    fn faults(&self) -> Vec<(String, String, String)> {
+        let faulty = self.fields.iter().filter(|field| field.fault.is_some());
+        let fields = faulty.map(|field| {
+            (format!("field-{}", field.name), field.label.clone(), field.fault_words(self.frame.t))
+        });
+        let rows = self.rows().into_iter().filter_map(|row| {
+            Some((format!("free-name-{}", row.number), row.name_label, row.fault?.to_owned()))
+        });
+        fields.chain(rows).collect()
+    }
+
     /// Where to put right what the notice is about, without anything stored yet.
     fn first_input(&self) -> String {
         let wanted = self.fields.iter().find(|field| field.fault.is_some());

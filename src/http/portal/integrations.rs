@@ -64,6 +64,12 @@ impl Card {
         self.label.as_deref().or(name)
     }
 
+    /// What it is called where there is no card: the provider, and its own name.
+    pub(in crate::http) fn called(&self) -> String {
+        let provider = &self.provider.display_name;
+        self.own_name().map_or_else(|| provider.clone(), |name| format!("{provider} ({name})"))
+    }
+
     /// What a search looks into.
     fn searched(&self) -> String {
         let label = self.label.as_deref().unwrap_or_default();

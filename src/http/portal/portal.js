@@ -5,8 +5,9 @@
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const lang = document.documentElement.lang;
 
-  /* Times in the reader's own zone. */
-  const format = new Intl.DateTimeFormat(lang, { dateStyle: "medium", timeStyle: "short" });
+  /* Times in the reader's own zone, and as in their country where it speaks the page's language. */
+  const own = navigator.languages.find((tag) => tag.split("-")[0] === lang) ?? lang;
+  const format = new Intl.DateTimeFormat(own, { dateStyle: "medium", timeStyle: "short" });
   for (const time of all("time[datetime]")) {
     const at = new Date(time.dateTime);
     if (Number.isNaN(at.getTime())) continue;
@@ -138,10 +139,20 @@
     filter(); // A browser that comes back puts the word back.
   }
 
-  /* In a popup: tell the app's page, and no other, then go. */
+  /* In a popup: tell the app's page, and no other, then go. The way back leads to the page that is still
+     open behind it, and not to a second one in here. */
   const { returnOrigin, connection } = document.body.dataset;
-  if (returnOrigin && window.opener && window.opener !== window) {
-    window.opener.postMessage({ source: "keybroker", status: "connected", connection }, returnOrigin);
-    setTimeout(() => window.close(), 1500);
+  if (window.opener && window.opener !== window) {
+    for (const link of all("a[data-back]")) {
+      link.addEventListener("click", (event) => {
+        event.preventDefault();
+        window.close();
+        setTimeout(() => location.assign(link.href), 300); // where a browser keeps it open
+      });
+    }
+    if (returnOrigin) {
+      window.opener.postMessage({ source: "keybroker", status: "connected", connection }, returnOrigin);
+      setTimeout(() => window.close(), 1500);
+    }
   }
 })();

@@ -106,6 +106,20 @@ async fn each_start_keeps_the_keys_and_makes_a_new_token() {
     assert_eq!(get.send().await.expect(200).json()["credentials"]["privateApiKey"], "sk-kept-0123456789");
 }
 
+#[tokio::test]
+async fn the_link_that_it_prints_opens_the_portal() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = Dev::start(folder.path());
+    let start = format!("http://{}/connect/", dev.address);
+    let link = dev.welcome.lines().find_map(|line| line.trim().strip_prefix(&start)).unwrap();
+    let call = |method| Call::new(dev.address, method, format!("/connect/{link}")).send();
+    call(Method::GET).await.expect(200);
+    let opened = call(Method::POST).await.expect(303);
+    let cookie = opened.header("set-cookie").unwrap().split(';').next().unwrap();
+    let portal = Call::new(dev.address, Method::GET, "/portal").header("cookie", cookie);
+    assert!(portal.send().await.expect(200).text.contains("/portal/connections/vapi"));
+}
+
 /// Whatever the environment says: a development service is nobody else's.
 #[test]
 fn it_listens_on_loopback_only() {

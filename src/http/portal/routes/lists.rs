@@ -1,5 +1,7 @@
 //! The pages that list: integrations, activity, and where keys are kept.
 
+use std::collections::BTreeMap;
+
 use axum::{extract::State, http::StatusCode, response::Response};
 use serde::Deserialize;
 use uuid::Uuid;
@@ -93,16 +95,26 @@ pub(super) async fn show_activity(
         Err(Error::InvalidRequest(_)) => return see_other(&visit.desk.path("/portal/activity")),
         Err(error) => return visit.desk.failure(&error),
     };
+    let known = match portal.integrations(&visit.open.visitor).await {
+        Ok(known) => called(&known),
+        Err(error) => return visit.desk.failure(&error),
+    };
     let activity = Activity {
         frame: visit.desk.frame(Some(&visit.visitor)),
-        lines: events.into_iter().map(line).collect(),
+        lines: events.into_iter().map(|event| line(event, &known)).collect(),
         next: next.map(|id| write_cursor(&id.to_string())),
         latest: before.is_none(),
     };
     page(StatusCode::OK, &activity)
 }
 
-fn line(event: Listed) -> Line {
+/// What people call the connections: the provider's name, and what tells one from its others.
+fn called(integrations: &[Integration]) -> BTreeMap<String, String> {
+    let cards = integrations.iter().filter_map(card);
+    cards.map(|card| (card.connection.clone(), card.called())).collect()
+}
+
+fn line(event: Listed, known: &BTreeMap<String, String>) -> Line {
     let record = event.record;
     let actor = record.actor.name.unwrap_or(record.actor.id);
     Line {
@@ -114,7 +126,7 @@ fn line(event: Listed) -> Line {
             _ => Who::Service,
         },
         what: record.r#type,
-        connection: record.connection,
+        connection: record.connection.map(|name| known.get(&name).cloned().unwrap_or(name)),
         count: record.count.and_then(|count| u64::try_from(count).ok()).unwrap_or(1),
     }
 }

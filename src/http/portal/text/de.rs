@@ -45,7 +45,7 @@ pub(super) const TEXTS: Texts = Texts {
     replace_title: "Schlüssel ersetzen",
     replace_intro: "Der neue Schlüssel gilt, sobald er gespeichert ist.",
     where_to_find: "Hier finden Sie ihn:",
-    optional: "freiwillig",
+    optional: "optional",
     required: "erforderlich",
     example: "Beispiel:",
     show: "Anzeigen",
