@@ -40,7 +40,10 @@ const TAMPERING: [(&str, &str); 27] = [
          WHERE sequence = 3",
         "event 1000 (new) stands outside the chain",
     ),
-    ("UPDATE event_chains SET newest_hash = SUBSTR(newest_hash, 2) || SUBSTR(newest_hash, 1, 1)", "the head differs"),
+    (
+        "UPDATE event_chains SET newest_hash = SUBSTR(newest_hash, 2) || SUBSTR(newest_hash, 1, 1)",
+        "the head differs",
+    ),
     ("UPDATE event_chains SET pruned_sequence = 2", "stands outside the chain"),
     ("DELETE FROM event_chains", "stands outside the chain"),
 ];
