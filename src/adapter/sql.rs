@@ -77,6 +77,10 @@ impl Database {
         let pool = AnyPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(TIME_LIMIT)
+            // With either, sqlx 0.9.0 looks after idle connections in a task that can spin for ever, by an
+            // underflow of its count (launchbadge/sqlx#3645). Each connection is tried before it is used.
+            .idle_timeout(None)
+            .max_lifetime(None)
             .after_connect(move |connection, _| {
                 Box::pin(async move {
                     if sqlite {

@@ -22,7 +22,7 @@ const TAMPERING: [(&str, &str); 27] = [
     ("UPDATE events SET request_id = 'other' WHERE sequence = 3", "event 3"),
     ("UPDATE events SET count = 1 WHERE sequence = 3", "event 3"),
     ("UPDATE events SET count = count - 1 WHERE type = 'credentials.read'", "was altered"),
-    ("UPDATE events SET hash = REPLACE(hash, '0', '1') WHERE sequence = 3", "event 3"),
+    ("UPDATE events SET hash = SUBSTR(hash, 2) || SUBSTR(hash, 1, 1) WHERE sequence = 3", "event 3"),
     ("UPDATE events SET org = 'other' WHERE sequence = 3", "event 3 is missing"),
     ("UPDATE events SET sequence = NULL, hash = NULL WHERE sequence = 3", "event 3 is missing"),
     ("UPDATE events SET sequence = 99 WHERE sequence = 3", "stands outside the chain"),
@@ -40,7 +40,10 @@ const TAMPERING: [(&str, &str); 27] = [
          WHERE sequence = 3",
         "event 1000 (new) stands outside the chain",
     ),
-    ("UPDATE event_chains SET newest_hash = REPLACE(newest_hash, '0', '1')", "the head differs"),
+    (
+        "UPDATE event_chains SET newest_hash = SUBSTR(newest_hash, 2) || SUBSTR(newest_hash, 1, 1)",
+        "the head differs",
+    ),
     ("UPDATE event_chains SET pruned_sequence = 2", "stands outside the chain"),
     ("DELETE FROM event_chains", "stands outside the chain"),
 ];
