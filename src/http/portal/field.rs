@@ -12,6 +12,9 @@ pub(in crate::http) const FREE_NAME: &str = "free_name";
 /// See [`FREE_NAME`].
 pub(in crate::http) const FREE_VALUE: &str = "free_value";
 
+/// The catalogue's pattern of keys about whose look nothing is known.
+const ANY_KEY: &str = "[!-~]+";
+
 /// How many rows for free fields there are at least.
 pub(super) const FREE_ROWS: usize = 4;
 
@@ -79,6 +82,8 @@ impl FieldView {
     /// What script says when the pattern does not match.
     pub(super) fn format_words(&self, t: &Texts) -> String {
         match &self.example {
+            // Only a space, a line end or a letter of no key can be wrong with these: an example tells less.
+            _ if self.pattern.as_deref() == Some(ANY_KEY) => t.field_wrong.to_owned(),
             Some(example) => fill(t.field_wrong_example, &[("example", example)]),
             None => t.field_wrong.to_owned(),
         }
