@@ -1,12 +1,12 @@
 //! The portal's pages: what an organization's admin sees, from the link to the connected account.
 //!
-//! Each page is a struct of what it shows; [`Page::html`] makes the document. [`routes`] says
+//! Each page is a struct of what it shows; `Page::html` makes the document. `routes` says
 //! who gets to see it, and asks the broker. Every page works without script, and loads nothing but what
-//! [`assets`] holds and the configured logo, so that a policy without `unsafe-inline` holds.
+//! `assets` holds and the configured logo, so that a policy without `unsafe-inline` holds.
 //!
 //! To add a page: a struct with its `Frame`, its template beside it, and a line in `tests/samples.rs`, by
 //! which every check is made on it too. To add a language: a file in `text/` and its line in
-//! [`text::Language`].
+//! `text::Language`.
 
 pub(super) mod activity;
 pub(super) mod assets;
