@@ -1,5 +1,7 @@
 //! What a visitor of the portal sees and does: the connections' use cases, kept to the session's providers.
 
+use jiff::Timestamp;
+
 use super::{
     connections::{Connections, Wanted},
     error::Error,
@@ -70,9 +72,12 @@ impl Portal {
         let catalogue = self.connections.catalogue();
         let connections = self.seen(visitor).await?;
         let connected = |provider: &Provider| connections.iter().any(|c| c.provider == provider.name);
+        let taken =
+            |provider: &Provider| connections.iter().any(|c| c.name.as_str() == provider.name.as_str());
         let free = catalogue.iter().filter(|provider| {
-            // One without fields of its own has no form to show.
-            visitor.may_use(&provider.name) && !provider.fields.is_empty() && !connected(provider)
+            // One without fields of its own is only for those who were sent for it.
+            let wanted = !provider.fields.is_empty() || visitor.providers().is_some();
+            visitor.may_use(&provider.name) && wanted && !connected(provider) && !taken(provider)
         });
         let free: Vec<_> =
             free.map(|provider| Integration { provider: Some(provider.clone()), connection: None }).collect();
@@ -126,7 +131,7 @@ impl Portal {
             Outcome::Unchanged => Done::Unchanged,
             Outcome::Updated | Outcome::RolledBack | Outcome::Disconnected => Done::Replaced,
         };
-        self.told(visit, name, done, verdict.map(|verdict| verdict.opens).unwrap_or_default()).await
+        Ok(self.told(visit, name, done, verdict.map(|verdict| verdict.opens).unwrap_or_default()).await)
     }
 
     /// Tries the stored keys.
@@ -148,7 +153,7 @@ impl Portal {
             Tried::Unreachable => Done::Unreachable,
             Tried::Unsupported => Done::Unsupported,
         };
-        self.told(visit, name, done, opens).await
+        Ok(self.told(visit, name, done, opens).await)
     }
 
     /// Makes the previous keys current again.
@@ -164,7 +169,7 @@ impl Portal {
     ) -> Result<Notice, Error> {
         let (permit, _) = self.permit(&visit.visitor, name).await?;
         self.connections.roll_back(permit, terms(precondition, request_id)).await?;
-        self.told(visit, name, Done::RolledBack, Vec::new()).await
+        Ok(self.told(visit, name, Done::RolledBack, Vec::new()).await)
     }
 
     /// Erases the keys.
@@ -180,10 +185,10 @@ impl Portal {
     ) -> Result<Notice, Error> {
         let (permit, _) = self.permit(&visit.visitor, name).await?;
         self.connections.disconnect(permit, terms(precondition, request_id)).await?;
-        self.told(visit, name, Done::Disconnected, Vec::new()).await
+        Ok(self.told(visit, name, Done::Disconnected, Vec::new()).await)
     }
 
-    /// Who last put a connection's keys there, as far as the log still tells.
+    /// Who last put a connection's keys there, and when, as far as the log still tells.
     ///
     /// # Errors
     /// What the database failed with.
@@ -191,7 +196,7 @@ impl Portal {
         &self,
         visitor: &Visitor,
         name: &ConnectionName,
-    ) -> Result<Option<String>, Error> {
+    ) -> Result<Option<(String, Timestamp)>, Error> {
         for r#type in [EventType::ConnectionUpdated, EventType::ConnectionCreated] {
             let filter = EventFilter {
                 r#type: Some(r#type),
@@ -201,7 +206,7 @@ impl Portal {
             let (events, _) = self.events.list(&visitor.permit_org(), &filter, None, 1).await?;
             if let Some(event) = events.into_iter().next() {
                 let actor = event.record.actor;
-                return Ok(Some(actor.name.unwrap_or(actor.id)));
+                return Ok(Some((actor.name.unwrap_or(actor.id), event.record.at)));
             }
         }
         Ok(None)
@@ -254,10 +259,13 @@ impl Portal {
         name: &ConnectionName,
         done: Done,
         opens: Vec<(String, String)>,
-    ) -> Result<Notice, Error> {
+    ) -> Notice {
         let notice = Notice { done, connection: name.as_str().to_owned(), opens };
-        self.sessions.leave_notice(&visit.session, &notice).await?;
-        Ok(notice)
+        // It is done: that the next page can't tell is no reason to say otherwise.
+        if let Err(error) = self.sessions.leave_notice(&visit.session, &notice).await {
+            tracing::warn!(session = %visit.session.id, %error, "what was done can't be told on the next page");
+        }
+        notice
     }
 }
 

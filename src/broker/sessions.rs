@@ -112,6 +112,10 @@ impl Sessions {
                 "in providers, one is not in the catalogue; GET /v1/providers lists those that are".into(),
             ));
         }
+        if wanted.providers.as_ref().is_some_and(BTreeSet::is_empty) {
+            // Not "all": whoever names none may have found none that this user should get.
+            return Err(invalid("providers is left out for all, or names at least one".into()));
+        }
         let return_url = wanted.return_url.as_deref();
         let return_url =
             return_url.map(|url| ReturnUrl::new(url, &self.0.settings.return_origins)).transpose();
@@ -126,7 +130,7 @@ impl Sessions {
             id,
             org: permit.on().clone(),
             actor: Actor { r#type: ActorType::User, id: actor_id, name },
-            providers: wanted.providers.filter(|providers| !providers.is_empty()),
+            providers: wanted.providers,
             return_url: return_url.map_err(|rule| invalid(rule.to_string()))?,
             created_at: now,
             link_until: now + lasts,
@@ -169,6 +173,16 @@ impl Sessions {
         }
         tracing::info!(org = %session.org, session = %session.id, "connect session opened");
         Ok(cookie)
+    }
+
+    /// Whether a visit came by this link.
+    ///
+    /// # Errors
+    /// What the database failed with.
+    pub async fn came_by(&self, session: &ConnectSession, link: &str) -> Result<bool, Error> {
+        let Ok(link) = SessionSecret::parse(link) else { return Ok(false) };
+        let found = self.0.index.find_link(&link.hashed()).await?;
+        Ok(found.is_some_and(|found| found.id == session.id))
     }
 
     /// The visitor with this cookie.

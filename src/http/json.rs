@@ -21,7 +21,7 @@ use crate::domain::{
 };
 
 /// How long a body may take to arrive.
-const ARRIVAL: Duration = Duration::from_secs(10);
+pub(super) const ARRIVAL: Duration = Duration::from_secs(10);
 
 /// A type that a route takes as its body.
 pub(super) trait Shape: DeserializeOwned {

@@ -15,6 +15,9 @@ pub(in crate::http) struct Opening<'a> {
     pub(in crate::http) frame: Frame<'a>,
     /// The actor's name, if the app told one.
     pub(in crate::http) actor: Option<String>,
+    /// As whom the browser visits already. Then it is left to the person to press the button: another site
+    /// may have opened the link, to have keys entered into its own organization.
+    pub(in crate::http) instead_of: Option<String>,
 }
 
 impl Opening<'_> {
@@ -23,6 +26,11 @@ impl Opening<'_> {
 
     fn title(&self) -> String {
         self.frame.say(self.frame.t.opening_title)
+    }
+
+    fn instead(&self) -> Option<String> {
+        let actor = self.instead_of.as_deref()?;
+        Some(fill(self.frame.t.opening_instead, &[("actor", actor)]))
     }
 
     fn hello(&self) -> Option<String> {

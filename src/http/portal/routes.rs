@@ -14,11 +14,11 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{Request, State},
+    extract::{RawQuery, Request, State},
     http::{HeaderName, HeaderValue, header},
     middleware::{Next, from_fn_with_state},
     response::Response,
-    routing::{get, post},
+    routing::{any, get},
 };
 use url::Url;
 
@@ -90,29 +90,45 @@ pub(in crate::http) fn routes(pages: &PortalPages) -> Router<AppState> {
         .route("/connect/{token}", get(entry::show_link).post(entry::open_link))
         .route("/portal", get(lists::show_integrations))
         .route("/portal/connections/{connection}", get(connection::show).post(connection::connect))
-        .route("/portal/connections/{connection}/test", post(connection::test))
-        .route("/portal/connections/{connection}/rollback", post(connection::roll_back))
-        .route("/portal/connections/{connection}/disconnect", post(connection::disconnect))
+        .route("/portal/connections/{connection}/test", get(connection::go_back).post(connection::test))
+        .route(
+            "/portal/connections/{connection}/rollback",
+            get(connection::go_back).post(connection::roll_back),
+        )
+        .route(
+            "/portal/connections/{connection}/disconnect",
+            get(connection::go_back).post(connection::disconnect),
+        )
         .route("/portal/activity", get(lists::show_activity))
         .route("/portal/security", get(lists::show_security))
-        .route("/portal/sign-out", post(entry::sign_out))
+        .route("/portal/sign-out", get(lists::go_to_start).post(entry::sign_out))
+        .route("/portal/{*rest}", any(lists::no_such_page))
         .layer(from_fn_with_state(pages.clone(), guard));
-    for asset in PAGE_ASSETS {
-        router = router.route(asset.path, get(move || std::future::ready(serve(asset, FOR_EVER))));
+    let site = pages.site();
+    for (asset, address) in PAGE_ASSETS.into_iter().zip([&site.css, &site.js, &site.icon]) {
+        let known: Arc<str> = address.rsplit_once('?').map_or("", |(_, query)| query).into();
+        let handler = move |RawQuery(query): RawQuery| {
+            let cache = if query.as_deref() == Some(&*known) { FOR_EVER } else { NEVER };
+            std::future::ready(serve(asset, cache))
+        };
+        router = router.route(asset.path, get(handler));
     }
     for asset in EMBED_ASSETS {
         router = router.route(asset.path, get(move || std::future::ready(embeddable(asset))));
     }
-    let theme: Arc<str> = pages.site().theme_css().into();
+    let theme: Arc<str> = site.theme_css().into();
     let css = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/css; charset=utf-8")),
-        (header::CACHE_CONTROL, HeaderValue::from_static(FOR_EVER)),
+        (header::CACHE_CONTROL, HeaderValue::from_static(FOR_A_WHILE)),
     ];
     router.route(THEME_PATH, get(move || std::future::ready((css, theme.to_string()))))
 }
 
 /// Their addresses change when they do.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
+
+/// Another version's address, in the middle of a deployment: what is answered is not what was meant.
+const NEVER: &str = "no-store";
 
 /// The app's page loads it under a name that does not change.
 const FOR_A_WHILE: &str = "public, max-age=3600";

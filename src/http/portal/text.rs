@@ -112,7 +112,7 @@ texts! {
     // Around every page.
     skip_link, navigation, integrations, activity, security, signed_in_as, sign_out, back_to_app, footer, new_tab,
     // The invitation.
-    opening_title, opening_hello, opening_body, opening_once, opening_continue, opening_safe,
+    opening_title, opening_hello, opening_body, opening_once, opening_continue, opening_safe, opening_instead,
     // Integrations.
     integrations_intro, search, search_none, nothing_to_connect,
     state_connected, state_needs_reconnect, state_not_connected,

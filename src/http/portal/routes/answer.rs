@@ -1,6 +1,7 @@
 //! Pages as answers, refusals among them.
 
 use axum::{
+    extract::{FromRequestParts, Path},
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{Html, IntoResponse, Response},
 };
@@ -9,11 +10,14 @@ use super::PortalPages;
 use crate::{
     broker::error::Error,
     domain::event::RequestId,
-    http::portal::{
-        Page,
-        frame::{Frame, Visitor},
-        stop::{Stop, Why},
-        text::Language,
+    http::{
+        portal::{
+            Page,
+            frame::{Frame, Visitor},
+            stop::{Stop, Why},
+            text::Language,
+        },
+        state::AppState,
     },
 };
 
@@ -75,6 +79,19 @@ impl Desk {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
+    }
+}
+
+/// The one variable segment of a page's path.
+pub(super) struct Segment(pub(super) String);
+
+impl FromRequestParts<AppState> for Segment {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Response> {
+        let segment = Path::<String>::from_request_parts(parts, state).await;
+        let malformed = |_| Desk::of(&state.pages, parts).stop(StatusCode::NOT_FOUND, Why::NotFound);
+        segment.map(|Path(text)| Self(text)).map_err(malformed)
     }
 }
 

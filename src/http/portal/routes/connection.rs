@@ -1,14 +1,16 @@
 //! A connection's page, and what its forms do.
 
 use axum::{
-    extract::{Path, State},
-    http::StatusCode,
+    extract::State,
+    http::{Method, StatusCode},
     response::Response,
 };
+use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
-    answer::page,
+    PortalPages,
+    answer::{Segment, page, see_other},
     form::{Form, Sent},
     visit::Visit,
 };
@@ -34,13 +36,20 @@ use crate::{
 };
 
 /// The form, and how the connection stands.
-pub(super) async fn show(State(portal): State<Portal>, Path(name): Path<String>, visit: Visit) -> Response {
+pub(super) async fn show(
+    State(portal): State<Portal>,
+    Segment(name): Segment,
+    method: Method,
+    visit: Visit,
+) -> Response {
     let target = match Target::of(&portal, &visit, &name).await {
         Ok(target) => target,
         Err(error) => return visit.desk.failure(&error),
     };
     let told = visit.open.session.notice.clone().filter(|notice| notice.connection == name);
+    // HEAD shows nothing.
     if told.is_some()
+        && method == Method::GET
         && let Err(error) = portal.sessions().clear_notice(&visit.open.session).await
     {
         return visit.desk.failure(&error);
@@ -53,7 +62,7 @@ pub(super) async fn show(State(portal): State<Portal>, Path(name): Path<String>,
 }
 
 /// Connects, or replaces.
-pub(super) async fn connect(State(portal): State<Portal>, Path(name): Path<String>, form: Form) -> Response {
+pub(super) async fn connect(State(portal): State<Portal>, Segment(name): Segment, form: Form) -> Response {
     let Form { visit, sent } = form;
     let target = match Target::of(&portal, &visit, &name).await {
         Ok(target) => target,
@@ -70,7 +79,7 @@ pub(super) async fn connect(State(portal): State<Portal>, Path(name): Path<Strin
 }
 
 /// Tries the stored key.
-pub(super) async fn test(State(portal): State<Portal>, Path(name): Path<String>, form: Form) -> Response {
+pub(super) async fn test(State(portal): State<Portal>, Segment(name): Segment, form: Form) -> Response {
     let visit = form.visit;
     let target = match Target::of(&portal, &visit, &name).await {
         Ok(target) => target,
@@ -81,11 +90,7 @@ pub(super) async fn test(State(portal): State<Portal>, Path(name): Path<String>,
 }
 
 /// Goes back to the key before.
-pub(super) async fn roll_back(
-    State(portal): State<Portal>,
-    Path(name): Path<String>,
-    form: Form,
-) -> Response {
+pub(super) async fn roll_back(State(portal): State<Portal>, Segment(name): Segment, form: Form) -> Response {
     let Form { visit, sent } = form;
     let target = match Target::of(&portal, &visit, &name).await {
         Ok(target) => target,
@@ -97,11 +102,7 @@ pub(super) async fn roll_back(
 }
 
 /// Erases the keys.
-pub(super) async fn disconnect(
-    State(portal): State<Portal>,
-    Path(name): Path<String>,
-    form: Form,
-) -> Response {
+pub(super) async fn disconnect(State(portal): State<Portal>, Segment(name): Segment, form: Form) -> Response {
     let Form { visit, sent } = form;
     let target = match Target::of(&portal, &visit, &name).await {
         Ok(target) => target,
@@ -112,12 +113,20 @@ pub(super) async fn disconnect(
     target.outcome(&portal, &visit, done.map(drop), Deed::Other).await
 }
 
+/// A deed's address without its form, from the address bar: back to the connection's page.
+pub(super) async fn go_back(State(pages): State<PortalPages>, Segment(name): Segment) -> Response {
+    match name.parse::<ConnectionName>() {
+        Ok(name) => see_other(&format!("{}/portal/connections/{name}", pages.site().base)),
+        Err(_) => see_other(&format!("{}/portal", pages.site().base)),
+    }
+}
+
 /// The connection that a page is about.
 struct Target {
     name: ConnectionName,
     provider: Provider,
     connection: Option<Connection>,
-    connected_by: Option<String>,
+    connected: Option<(String, Timestamp)>,
 }
 
 /// What was asked for.
@@ -143,11 +152,11 @@ impl Target {
         let Integration { provider, connection } = portal.integration(&visit.open.visitor, &name).await?;
         // A provider that is not in the catalogue any more has no form.
         let provider = provider.ok_or(Error::NotFound)?;
-        let connected_by = match &connection {
+        let connected = match &connection {
             Some(_) => portal.connected_by(&visit.open.visitor, &name).await?,
             None => None,
         };
-        Ok(Self { name, provider, connection, connected_by })
+        Ok(Self { name, provider, connection, connected })
     }
 
     /// What became of a deed: by GET where it was done, and the form again where it was not.
@@ -216,8 +225,8 @@ impl Target {
                 .map(|field| StoredField { label: label(&field.name), shown: field.shown.clone() })
                 .collect(),
             verified_at: connection.verified_at.map(Into::into),
-            connected_at: Some(connection.created_at.into()),
-            connected_by: self.connected_by.clone(),
+            connected_at: self.connected.as_ref().map(|(_, at)| (*at).into()),
+            connected_by: self.connected.as_ref().map(|(who, _)| who.clone()),
             can_roll_back: connection.previous.is_some(),
         }
     }
@@ -295,8 +304,12 @@ fn filled(sent: Sent, provider: &Provider) -> Result<Filled, Error> {
 
 /// What is sent from a page is to change what the page showed.
 fn precondition(sent: &Sent) -> Precondition {
-    let version = sent.text("version").and_then(|version| version.parse().ok());
-    version.map_or(Precondition::None, |version| Precondition::OneOf(vec![version]))
+    match sent.first("version") {
+        None => Precondition::None,
+        // The page showed that there was none.
+        Some("") => Precondition::Absent,
+        Some(version) => Precondition::OneOf(version.parse().into_iter().collect()),
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "a field's name is no secret")]

@@ -1,57 +1,68 @@
 //! In and out: the link, and signing out.
 
 use axum::{
-    extract::{Path, State},
-    http::{HeaderMap, StatusCode, header, request::Parts},
+    extract::State,
+    http::{StatusCode, header, request::Parts},
     response::Response,
 };
 
 use super::{
     PortalPages,
-    answer::{Desk, page, see_other},
+    answer::{Desk, Segment, page, see_other},
     form::{Form, comes_from_here},
-    visit::{clear_cookie, set_cookie},
+    visit::{Visit, clear_cookie, set_cookie},
 };
 use crate::{
     broker::{error::Error, sessions::Sessions},
     domain::event::RequestId,
-    http::portal::{opening::Opening, stop::Why},
+    http::{
+        portal::{opening::Opening, stop::Why},
+        state::AppState,
+    },
 };
 
 /// The invitation. Spends nothing, so that link previews may look at it.
 pub(super) async fn show_link(
-    State(sessions): State<Sessions>,
-    State(pages): State<PortalPages>,
-    Path(token): Path<String>,
-    parts: Parts,
+    State(state): State<AppState>,
+    Segment(token): Segment,
+    mut parts: Parts,
 ) -> Response {
-    let desk = Desk::of(&pages, &parts);
-    match sessions.look_at(&token).await {
-        Ok(session) => page(StatusCode::OK, &Opening { frame: desk.frame(None), actor: session.actor.name }),
-        Err(error) => gone(&desk, &error),
-    }
+    let desk = Desk::of(&state.pages, &parts);
+    let session = match state.sessions.look_at(&token).await {
+        Ok(session) => session,
+        Err(error) => return gone(&desk, &error),
+    };
+    let open = Visit::of(&mut parts, &state).await.ok().map(|visit| visit.open.session.actor);
+    let instead_of = open.map(|actor| actor.name.unwrap_or(actor.id));
+    page(StatusCode::OK, &Opening { frame: desk.frame(None), actor: session.actor.name, instead_of })
 }
 
 /// Spends the link and begins the visit.
 pub(super) async fn open_link(
-    State(sessions): State<Sessions>,
-    State(pages): State<PortalPages>,
-    Path(token): Path<String>,
-    headers: HeaderMap,
-    parts: Parts,
+    State(state): State<AppState>,
+    Segment(token): Segment,
+    mut parts: Parts,
 ) -> Response {
-    let desk = Desk::of(&pages, &parts);
+    let desk = Desk::of(&state.pages, &parts);
     // Else another site could have someone enter their keys into its own organization.
-    if !comes_from_here(&headers, &pages.0.origin) {
+    if !comes_from_here(&parts.headers, &state.pages.0.origin) {
         return desk.stop(StatusCode::FORBIDDEN, Why::Forbidden);
     }
-    match sessions.open(&token, parts.extensions.get::<RequestId>().cloned()).await {
+    match state.sessions.open(&token, parts.extensions.get::<RequestId>().cloned()).await {
         Ok(cookie) => {
             let mut response = see_other(&desk.path("/portal"));
-            response.headers_mut().insert(header::SET_COOKIE, set_cookie(&pages, &cookie));
+            response.headers_mut().insert(header::SET_COOKIE, set_cookie(&state.pages, &cookie));
             response
         }
-        Err(error) => gone(&desk, &error),
+        Err(error) => {
+            // Pressed twice: whoever is in by this very link goes on.
+            if let Ok(visit) = Visit::of(&mut parts, &state).await
+                && let Ok(true) = state.sessions.came_by(&visit.open.session, &token).await
+            {
+                return see_other(&desk.path("/portal"));
+            }
+            gone(&desk, &error)
+        }
     }
 }
 

@@ -6,19 +6,28 @@ use axum::{
     response::Response,
 };
 use secrecy::{ExposeSecret, SecretString};
+use tokio::time::timeout;
 
 use super::{answer::Desk, visit::Visit};
-use crate::http::{json::collect, portal::stop::Why, state::AppState};
+use crate::http::{
+    json::{ARRIVAL, collect},
+    portal::stop::Why,
+    state::AppState,
+};
 
 /// A form's fields, in order. Any of them may be a key.
 pub(super) struct Sent(Vec<(String, SecretString)>);
 
 impl Sent {
     /// The text of a field that holds no secret; nothing if it is empty.
-    #[expect(clippy::disallowed_methods, reason = "only of fields that the page shows anyway")]
     pub(super) fn text(&self, name: &str) -> Option<&str> {
-        let found = self.0.iter().find(|(known, _)| known == name);
-        found.map(|(_, value)| value.expose_secret()).filter(|text| !text.is_empty())
+        self.first(name).filter(|text| !text.is_empty())
+    }
+
+    /// The text of a field that holds no secret, be it empty.
+    #[expect(clippy::disallowed_methods, reason = "only of fields that the page shows anyway")]
+    pub(super) fn first(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.expose_secret())
     }
 
     /// The texts of all fields of that name, which hold no secret.
@@ -53,8 +62,8 @@ impl FromRequest<AppState> for Form {
         let visit = Visit::of(&mut parts, state).await?;
         let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         let form = kind.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
-        let raw =
-            collect(body).await.map_err(|_| desk.stop(StatusCode::PAYLOAD_TOO_LARGE, Why::Forbidden))?;
+        let raw = timeout(ARRIVAL, collect(body)).await.map_err(|_| forbidden())?;
+        let raw = raw.map_err(|_| desk.stop(StatusCode::PAYLOAD_TOO_LARGE, Why::Forbidden))?;
         if !form {
             return Err(forbidden());
         }

@@ -2,12 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use axum::{extract::State, http::StatusCode, response::Response};
+use axum::{
+    extract::State,
+    http::{StatusCode, request::Parts},
+    response::Response,
+};
 use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{
-    answer::{page, see_other},
+    PortalPages,
+    answer::{Desk, page, see_other},
     visit::Visit,
 };
 use crate::{
@@ -23,6 +28,7 @@ use crate::{
             integrations::{Card, Integrations},
             provider::{ProviderView, State as CardState},
             security::Security,
+            stop::Why,
         },
         v1::{read_cursor, write_cursor},
     },
@@ -129,6 +135,16 @@ fn line(event: Listed, known: &BTreeMap<String, String>) -> Line {
         connection: record.connection.map(|name| known.get(&name).cloned().unwrap_or(name)),
         count: record.count.and_then(|count| u64::try_from(count).ok()).unwrap_or(1),
     }
+}
+
+/// An address that only takes a form, from the address bar.
+pub(super) async fn go_to_start(State(pages): State<PortalPages>) -> Response {
+    see_other(&format!("{}/portal", pages.site().base))
+}
+
+/// No such page.
+pub(super) async fn no_such_page(State(pages): State<PortalPages>, parts: Parts) -> Response {
+    Desk::of(&pages, &parts).stop(StatusCode::NOT_FOUND, Why::NotFound)
 }
 
 /// Where keys are kept.

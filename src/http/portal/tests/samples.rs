@@ -71,8 +71,15 @@ impl Samples {
 
     pub(super) fn all(&self) -> Vec<Sample> {
         let mut pages = vec![
-            ("opening".into(), Opening { frame: self.bare(), actor: Some(self.write("Ada")) }.html()),
-            ("opening-nameless".into(), Opening { frame: self.bare(), actor: None }.html()),
+            (
+                "opening".into(),
+                Opening { frame: self.bare(), actor: Some(self.write("Ada")), instead_of: None }.html(),
+            ),
+            ("opening-nameless".into(), Opening { frame: self.bare(), actor: None, instead_of: None }.html()),
+            (
+                "opening-instead".into(),
+                Opening { frame: self.bare(), actor: None, instead_of: Some(self.write("Bob")) }.html(),
+            ),
             ("integrations".into(), self.integrations(&["vapi", "slack"], true).html()),
             ("integrations-few".into(), self.integrations(&["vapi", "slack", "openai"], false).html()),
             ("integrations-none".into(), self.integrations(&[], false).html()),

@@ -19,6 +19,7 @@ pub(super) const TEXTS: Texts = Texts {
     opening_body: "auf der nächsten Seite geben Sie die Schlüssel der Dienste ein, die {app} für Sie nutzen soll.",
     opening_once: "Dieser Link gilt nur einmal und nur für kurze Zeit.",
     opening_continue: "Weiter",
+    opening_instead: "Sie haben diese Seiten als {actor} geöffnet. Fahren Sie nur fort, wenn Sie einen weiteren Link angefordert haben: Der bisherige Besuch endet damit.",
     opening_safe: "Ihre Schlüssel werden verschlüsselt gespeichert. Danach kann sie hier niemand mehr einsehen, auch Sie selbst nicht.",
 
     integrations_intro: "Die Dienste, die {app} für Sie nutzen kann.",
@@ -116,7 +117,7 @@ pub(super) const TEXTS: Texts = Texts {
     no_previous_title: "Es gibt keinen vorherigen Schlüssel",
     no_previous_body: "Das ist der erste Schlüssel, der gespeichert wurde. Davor gab es keinen.",
     store_down_title: "Der Schlüsselspeicher antwortet nicht",
-    store_down_body: "Es wurde nichts geändert. Bitte versuchen Sie es in ein paar Minuten noch einmal.",
+    store_down_body: "Ob etwas geändert wurde, ist noch nicht bekannt. Bitte öffnen Sie diese Seite in ein paar Minuten noch einmal.",
     store_refused_title: "Der Schlüsselspeicher lehnt die Änderung ab",
     store_refused_body: "Es wurde nichts geändert, und ein neuer Versuch hilft nicht. Bitte sagen Sie denen Bescheid, die {app} betreiben.",
     being_deleted_title: "Diese Verbindung wird gerade gelöscht",

@@ -19,6 +19,7 @@ pub(super) const TEXTS: Texts = Texts {
     opening_body: "on the next page you enter the keys of the services that {app} is to use for you.",
     opening_once: "This link works once and only for a short while.",
     opening_continue: "Continue",
+    opening_instead: "You have these pages open as {actor}. Continue only if you asked for another link: it ends that visit.",
     opening_safe: "Your keys are stored encrypted. Nobody can look at them here afterwards, not even you.",
 
     integrations_intro: "The services that {app} can use for you.",
@@ -116,7 +117,7 @@ pub(super) const TEXTS: Texts = Texts {
     no_previous_title: "There is no previous key",
     no_previous_body: "This is the first key that was stored, so there is none to go back to.",
     store_down_title: "The key store does not answer",
-    store_down_body: "Nothing was changed. Please try again in a few minutes.",
+    store_down_body: "It is not known whether anything was changed. Please open this page again in a few minutes.",
     store_refused_title: "The key store refuses the change",
     store_refused_body: "Nothing was changed, and trying again will not help. Please tell the people who run {app}.",
     being_deleted_title: "This connection is being deleted",
