@@ -52,7 +52,8 @@ async fn a_form_from_elsewhere_changes_nothing() {
         let call = mine.call(Method::POST, &format!("{VAPI}/disconnect"));
         call.header("content-type", kind).body(body).send().await.expect(403);
     }
-    mine.get(&format!("{VAPI}/disconnect?csrf={}", mine.csrf)).await.expect(405);
+    let got = mine.get(&format!("{VAPI}/disconnect?csrf={}", mine.csrf)).await.expect(303);
+    assert_eq!(got.header("location"), Some(VAPI));
     assert_eq!(app.private_key().await, "sk-stays-0123456789");
     assert_eq!(app.history("vapi").await.len(), 1, "nothing was done");
 
@@ -138,4 +139,65 @@ async fn an_organization_sees_nothing_of_another() {
     let call = mine.call(Method::POST, &format!("{VAPI}/disconnect"));
     form(call, Some(&theirs), &[]).send().await.expect(403);
     assert_eq!(app.private_key().await, "sk-stays-0123456789");
+}
+
+/// Naming none is not naming all.
+#[tokio::test]
+async fn a_session_for_no_provider_is_refused() {
+    let app = TestApp::local().await;
+    let none = json!({"providers": []});
+    super::create(&app, &none).await.expect_problem(400, "invalid_request");
+}
+
+/// Another site may open a link of its own in a visitor's browser. Then it is left to the visitor to go on.
+#[tokio::test]
+async fn a_link_does_not_press_itself_over_a_visit() {
+    let app = TestApp::local().await;
+    let mine = Browser::open(&app, &ada(&[])).await;
+    let another = link(&app, &json!({"actor": {"id": "mallory"}})).await;
+    let alone = app.call(Method::GET, &another).send().await.expect(200);
+    assert!(alone.text.contains("data-press"), "{}", alone.text);
+    let over = mine.get(&another).await.expect(200);
+    assert!(!over.text.contains("data-press") && over.text.contains("as Ada Lovelace"), "{}", over.text);
+}
+
+#[tokio::test]
+async fn whoever_presses_twice_is_let_in() {
+    let app = TestApp::local().await;
+    let mine = Browser::open(&app, &ada(&[])).await;
+    let again = mine.call(Method::POST, &mine.link).send().await.expect(303);
+    assert_eq!((again.header("location"), again.header("set-cookie")), (Some("/portal"), None));
+    app.call(Method::POST, &mine.link).send().await.expect(410);
+    mine.call(Method::GET, &mine.link).send().await.expect(410);
+}
+
+/// A page that showed no connection makes one, and replaces none that was made meanwhile.
+#[tokio::test]
+async fn a_stale_page_replaces_nothing() {
+    let app = TestApp::local().await;
+    let mine = Browser::open(&app, &ada(&[])).await;
+    let page = mine.get(VAPI).await.expect(200).text;
+    assert!(page.contains("name=\"version\" value=\"\""), "{page}");
+    app.put_vapi("sk-meanwhile-0123456789").await.expect(201);
+    let keys = [("version", ""), ("field.publicApiKey", "pk"), ("field.privateApiKey", "sk-late-0123456789")];
+    mine.post(VAPI, &keys).await.expect(412);
+    assert_eq!(app.private_key().await, "sk-meanwhile-0123456789");
+}
+
+/// Whatever is typed into the address bar, a page answers.
+#[tokio::test]
+async fn people_get_pages() {
+    let app = TestApp::local().await;
+    let mine = Browser::open(&app, &ada(&[])).await;
+    for (path, status) in [
+        ("/portal/nonsense", 404),
+        ("/portal/connections/%FF", 404),
+        ("/portal/connections/a%2Fb", 404),
+        ("/connect/%FF", 404),
+        ("/portal/sign-out", 303),
+    ] {
+        let reply = mine.get(path).await.expect(status);
+        let html = reply.header("content-type").is_some_and(|kind| kind.starts_with("text/html"));
+        assert!(html || status == 303, "{path}: {reply:?}");
+    }
 }
