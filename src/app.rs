@@ -258,7 +258,7 @@ fn portal_pages(settings: &Settings, sessions: &Sessions) -> PortalPages {
     let looks = Looks {
         app_name: portal.name.clone(),
         logo_url: portal.logo_url.as_ref().map(|url| url.as_str().to_owned()),
-        accent: portal.accent.clone(),
+        accent: portal.accent,
     };
     let in_aws = matches!(settings.store, StoreSettings::Aws { .. });
     PortalPages::new(&sessions.settings().public_url, looks, in_aws)

@@ -6,6 +6,7 @@
 pub mod access;
 pub mod address;
 pub mod clock;
+pub mod colour;
 pub mod connection;
 pub mod event;
 pub mod finding;
@@ -18,4 +19,5 @@ pub mod provider;
 pub mod secret;
 pub mod session;
 pub mod strict;
+pub mod text;
 pub mod token;

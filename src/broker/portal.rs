@@ -115,7 +115,7 @@ impl Portal {
         name: &ConnectionName,
         filled: Filled,
         request_id: Option<RequestId>,
-    ) -> Result<Notice, Error> {
+    ) -> Result<(), Error> {
         let (permit, provider) = self.permit(&visit.visitor, name).await?;
         self.sessions.count_attempt(&visit.session).await?;
         let wanted = Wanted {
@@ -131,7 +131,8 @@ impl Portal {
             Outcome::Unchanged => Done::Unchanged,
             Outcome::Updated | Outcome::RolledBack | Outcome::Disconnected => Done::Replaced,
         };
-        Ok(self.told(visit, name, done, verdict.map(|verdict| verdict.opens).unwrap_or_default()).await)
+        self.told(visit, name, done, verdict.map(|verdict| verdict.opens).unwrap_or_default()).await;
+        Ok(())
     }
 
     /// Tries the stored keys.
@@ -143,7 +144,7 @@ impl Portal {
         visit: &VisitOpen,
         name: &ConnectionName,
         request_id: Option<RequestId>,
-    ) -> Result<Notice, Error> {
+    ) -> Result<(), Error> {
         let (permit, _) = self.permit(&visit.visitor, name).await?;
         self.sessions.count_attempt(&visit.session).await?;
         let Verdict { outcome, opens, .. } = self.verifier.verify(&permit, request_id).await?;
@@ -153,7 +154,8 @@ impl Portal {
             Tried::Unreachable => Done::Unreachable,
             Tried::Unsupported => Done::Unsupported,
         };
-        Ok(self.told(visit, name, done, opens).await)
+        self.told(visit, name, done, opens).await;
+        Ok(())
     }
 
     /// Makes the previous keys current again.
@@ -166,10 +168,11 @@ impl Portal {
         name: &ConnectionName,
         precondition: Precondition,
         request_id: Option<RequestId>,
-    ) -> Result<Notice, Error> {
+    ) -> Result<(), Error> {
         let (permit, _) = self.permit(&visit.visitor, name).await?;
         self.connections.roll_back(permit, terms(precondition, request_id)).await?;
-        Ok(self.told(visit, name, Done::RolledBack, Vec::new()).await)
+        self.told(visit, name, Done::RolledBack, Vec::new()).await;
+        Ok(())
     }
 
     /// Erases the keys.
@@ -182,10 +185,11 @@ impl Portal {
         name: &ConnectionName,
         precondition: Precondition,
         request_id: Option<RequestId>,
-    ) -> Result<Notice, Error> {
+    ) -> Result<(), Error> {
         let (permit, _) = self.permit(&visit.visitor, name).await?;
         self.connections.disconnect(permit, terms(precondition, request_id)).await?;
-        Ok(self.told(visit, name, Done::Disconnected, Vec::new()).await)
+        self.told(visit, name, Done::Disconnected, Vec::new()).await;
+        Ok(())
     }
 
     /// Who last put a connection's keys there, and when, as far as the log still tells.
@@ -212,25 +216,26 @@ impl Portal {
         Ok(None)
     }
 
-    /// A page of what happened, newest first: with a session for some providers, to their connections only.
+    /// A page of what happened, newest first: with a session for some providers, to their connections only,
+    /// which are among `integrations`.
     ///
     /// # Errors
     /// What the database failed with.
     pub async fn activity(
         &self,
         visitor: &Visitor,
+        integrations: &[Integration],
         before: Option<uuid::Uuid>,
         limit: u16,
     ) -> Result<(Vec<Listed>, Option<uuid::Uuid>), Error> {
         let filter = EventFilter::default();
         let (mut events, next) = self.events.list(&visitor.permit_org(), &filter, before, limit).await?;
         if visitor.providers().is_some() {
-            let seen = self.seen(visitor).await?;
-            let shown = |event: &Listed| {
-                let name = event.record.connection.as_deref();
-                name.is_some_and(|name| seen.iter().any(|c| c.name.as_str() == name))
+            let seen = |name: &str| {
+                let mut connections = integrations.iter().filter_map(|seen| seen.connection.as_ref());
+                connections.any(|connection| connection.name.as_str() == name)
             };
-            events.retain(shown);
+            events.retain(|event| event.record.connection.as_deref().is_some_and(seen));
         }
         Ok((events, next))
     }
@@ -247,25 +252,17 @@ impl Portal {
         visitor: &Visitor,
         name: &ConnectionName,
     ) -> Result<(Permit<Write>, ProviderName), Error> {
-        let Integration { provider, connection } = self.integration(visitor, name).await?;
-        let provider = connection.map(|connection| connection.provider).or(provider.map(|p| p.name));
-        let provider = provider.ok_or(Error::NotFound)?;
+        // A provider that is not in the catalogue any more has no page.
+        let provider = self.integration(visitor, name).await?.provider.ok_or(Error::NotFound)?.name;
         Ok((visitor.permit(name.clone(), &provider)?, provider))
     }
 
-    async fn told(
-        &self,
-        visit: &VisitOpen,
-        name: &ConnectionName,
-        done: Done,
-        opens: Vec<(String, String)>,
-    ) -> Notice {
+    async fn told(&self, visit: &VisitOpen, name: &ConnectionName, done: Done, opens: Vec<(String, String)>) {
         let notice = Notice { done, connection: name.as_str().to_owned(), opens };
         // It is done: that the next page can't tell is no reason to say otherwise.
         if let Err(error) = self.sessions.leave_notice(&visit.session, &notice).await {
             tracing::warn!(session = %visit.session.id, %error, "what was done can't be told on the next page");
         }
-        notice
     }
 }
 

@@ -48,7 +48,7 @@ impl Scheduler {
         while stop.run_until_cancelled(sleep(pause)).await.is_some() {
             match stop.run_until_cancelled(self.run_once()).await {
                 Some(Err(error)) => tracing::warn!(%error, "keys can't be tried by themselves at present"),
-                Some(Ok(_)) => {}
+                Some(Ok(())) => {}
                 None => break,
             }
         }
@@ -74,22 +74,20 @@ impl Scheduler {
         }
     }
 
-    /// Tries all keys whose time has come, if this replica has the lease. Returns how many.
+    /// Tries all keys whose time has come, if this replica has the lease.
     ///
     /// # Errors
     /// If the database does not answer.
-    pub async fn run_once(&self) -> Result<usize, Error> {
-        let mut tried = 0;
+    pub async fn run_once(&self) -> Result<(), Error> {
         loop {
             let now = self.clock.now();
             if !self.system.take_lease(NAME, now, now + LEASE).await? {
-                return Ok(tried);
+                return Ok(());
             }
             let due = self.system.claim_checks(now, now + AGAIN, BATCH).await?;
             if due.is_empty() {
-                return Ok(tried);
+                return Ok(());
             }
-            tried += due.len();
             let checks = stream::iter(due).for_each_concurrent(AT_ONCE, async |name| {
                 let (org, connection) = (name.org().clone(), name.connection().clone());
                 if let Err(error) = self.verifier.check_due(name).await {

@@ -249,17 +249,8 @@ impl Sessions {
         actor: Arc<Actor>,
         request_id: Option<RequestId>,
     ) -> Event {
-        Event {
-            id: time_ordered_id(&*self.0.clock, &*self.0.random),
-            org: Some(session.org.clone()),
-            r#type,
-            at: self.0.clock.now(),
-            actor,
-            connection: None,
-            version: None,
-            token: None,
-            request_id,
-        }
+        let org = Some(session.org.clone());
+        Event { request_id, ..Event::new(&*self.0.clock, &*self.0.random, org, r#type, actor) }
     }
 }
 

@@ -289,15 +289,9 @@ impl Tokens {
             Orgs::Only(orgs) => orgs.iter().cloned().map(Some).collect(),
         };
         let event = |org| Event {
-            id: time_ordered_id(&*self.0.clock, &*self.0.random),
-            org,
-            r#type,
-            at: self.0.clock.now(),
-            actor: Arc::clone(actor),
-            connection: None,
-            version: None,
             token: Some(token.id),
             request_id: request_id.cloned(),
+            ..Event::new(&*self.0.clock, &*self.0.random, org, r#type, Arc::clone(actor))
         };
         orgs.into_iter().map(event).collect()
     }

@@ -23,7 +23,7 @@ use super::{current::current_keys, error::Error};
 use crate::{
     domain::{
         access::{Actor, MayRead, Permit, Read, SystemTask, Write},
-        clock::{Clock, Random, time_ordered_id},
+        clock::{Clock, Random},
         connection::{Connection, Status},
         event::{Event, EventType, RequestId},
         id::ProviderName,
@@ -172,20 +172,17 @@ impl Verifier {
     ///
     /// # Errors
     /// As [`Verifier::verify`].
-    pub(super) async fn check_due(&self, name: SecretName) -> Result<Outcome, Error> {
+    pub(super) async fn check_due(&self, name: SecretName) -> Result<(), Error> {
         let permit = SystemTask::verifier(name);
-        Ok(self.check(&permit, permit.actor(), None).await?.outcome)
+        self.check(&permit, permit.actor(), None).await.map(drop)
     }
 
     /// Asks a provider about credentials once. Changes nothing.
     pub(super) async fn ask(&self, provider: &Provider, credentials: &Credentials, ask: Ask) -> Verdict {
-        let (outcome, detail, opens) = match provider.verification() {
-            None => {
-                let detail = format!("{} has no way to try a key.", provider.display_name);
-                (Outcome::Unsupported, detail, Vec::new())
-            }
-            Some((_, verification)) => self.ask_api(provider, verification, credentials, ask).await,
+        let Some((_, verification)) = provider.verification() else {
+            return self.unsupported(no_way(provider));
         };
+        let (outcome, detail, opens) = self.ask_api(provider, verification, credentials, ask).await;
         counter!("keybroker_verifications_total", "provider" => provider.name.to_string(), "outcome" => outcome.as_str())
             .increment(1);
         Verdict { outcome, detail, opens, checked_at: self.0.parts.clock.now() }
@@ -301,9 +298,14 @@ impl Verifier {
         connection: &Connection,
     ) -> Result<(Version, Verdict), Error> {
         let parts = &self.0.parts;
-        let provider = parts.catalogue.get(&connection.provider);
-        let Some(provider) = provider.filter(|provider| provider.verification().is_some()) else {
-            return Ok((connection.version.clone(), self.unsupported(provider, connection)));
+        let unsupported = |why| Ok((connection.version.clone(), self.unsupported(why)));
+        let provider = match parts.catalogue.get(&connection.provider) {
+            None => {
+                let name = &connection.provider;
+                return unsupported(format!("The provider {name} is not in the catalogue any more."));
+            }
+            Some(provider) if provider.verification().is_none() => return unsupported(no_way(provider)),
+            Some(provider) => provider,
         };
         let (version, credentials) = current_keys(&*parts.store, &*parts.clock, permit, connection).await?;
         Ok((version, self.ask(provider, &credentials, Ask::WithFacts).await))
@@ -335,15 +337,17 @@ impl Verifier {
             again_at: next_try(verdict.checked_at, every, &*parts.random),
         };
         let event = change.map(move |(_, r#type)| Event {
-            id: time_ordered_id(&*parts.clock, &*parts.random),
-            org: Some(connection.org.clone()),
-            r#type,
             at: verdict.checked_at,
-            actor: Arc::clone(actor),
             connection: Some(connection.name.clone()),
             version: Some(tried),
-            token: None,
             request_id,
+            ..Event::new(
+                &*parts.clock,
+                &*parts.random,
+                Some(connection.org.clone()),
+                r#type,
+                Arc::clone(actor),
+            )
         });
         let kept =
             parts.index.record_check(&connection.org, &connection.name, &check, event.as_ref()).await?;
@@ -359,17 +363,14 @@ impl Verifier {
         found.filter(|connection| !connection.is_disconnected()).ok_or(Error::NotFound)
     }
 
-    fn unsupported(&self, provider: Option<&Provider>, connection: &Connection) -> Verdict {
-        Verdict {
-            outcome: Outcome::Unsupported,
-            detail: match provider {
-                Some(provider) => format!("{} has no way to try a key.", provider.display_name),
-                None => format!("The provider {} is not in the catalogue any more.", connection.provider),
-            },
-            opens: Vec::new(),
-            checked_at: self.0.parts.clock.now(),
-        }
+    fn unsupported(&self, detail: String) -> Verdict {
+        let checked_at = self.0.parts.clock.now();
+        Verdict { outcome: Outcome::Unsupported, detail, opens: Vec::new(), checked_at }
     }
+}
+
+fn no_way(provider: &Provider) -> String {
+    format!("{} has no way to try a key.", provider.display_name)
 }
 
 /// When keys are tried next: after `every` and up to a tenth more, so that what was written together is not

@@ -227,6 +227,20 @@ impl Writer {
         self.limits.time + LEASE_MARGIN
     }
 
+    /// The answer that the same request got before this one had the connection. Its intent then goes.
+    async fn answered_meanwhile(
+        &self,
+        permit: &Permit<Write>,
+        intent: &Intent,
+        terms: &Terms,
+    ) -> Result<Option<Answer>, Error> {
+        let answer = self.answered(permit.on(), terms).await?;
+        if answer.is_some() {
+            self.index.drop_write(&intent.org, intent).await?;
+        }
+        Ok(answer)
+    }
+
     /// What comes after step 1, the connection being locked.
     async fn attempt(
         &self,
@@ -236,8 +250,7 @@ impl Writer {
         terms: &Terms,
         deadline: Instant,
     ) -> Result<Answer, Failure> {
-        if let Some(answer) = self.answered(permit.on(), terms).await? {
-            self.index.drop_write(&intent.org, intent).await?;
+        if let Some(answer) = self.answered_meanwhile(permit, intent, terms).await? {
             return Ok(answer);
         }
         let before = self.index.find_connection(&intent.org, &intent.connection).await?;

@@ -5,7 +5,11 @@ use std::{fmt, time::Duration};
 use clap::Args;
 
 use super::{ConfigError, duration};
-use crate::domain::{provider::BaseUrl, session::Origin};
+use crate::domain::{
+    colour::{Colour, InvalidColour},
+    provider::BaseUrl,
+    session::Origin,
+};
 
 /// How the portal is reached and what it looks like.
 #[derive(Debug, Clone, Args)]
@@ -56,13 +60,8 @@ impl PortalFlags {
         let return_origins = return_origins.split(',').map(str::trim).filter(|text| !text.is_empty());
         let return_origins = return_origins.map(str::parse).collect::<Result<Vec<Origin>, _>>();
         let logo_url = given(&self.portal_logo_url).map(BaseUrl::try_from).transpose();
-        if let Some(accent) = given(&self.portal_accent)
-            && !(accent.len() == 7
-                && accent.starts_with('#')
-                && accent[1..].bytes().all(|b| b.is_ascii_hexdigit()))
-        {
-            return Err(unusable("KEYBROKER_PORTAL_ACCENT", &"a colour is # and six hexadecimal digits"));
-        }
+        let accent = given(&self.portal_accent).map(|text| text.parse()).transpose();
+        let accent = accent.map_err(|rule: InvalidColour| unusable("KEYBROKER_PORTAL_ACCENT", &rule))?;
         if self.portal_idle < Duration::from_secs(1)
             || self.portal_lifetime < self.portal_idle
             || self.portal_lifetime > LONGEST_VISIT
@@ -77,7 +76,7 @@ impl PortalFlags {
             lifetime: self.portal_lifetime,
             name: given(&self.portal_name),
             logo_url: logo_url.map_err(|rule| unusable("KEYBROKER_PORTAL_LOGO_URL", &rule))?,
-            accent: given(&self.portal_accent),
+            accent,
         })
     }
 }
@@ -98,5 +97,5 @@ pub struct PortalSettings {
     /// The app's logo.
     pub logo_url: Option<BaseUrl>,
     /// The app's colour.
-    pub accent: Option<String>,
+    pub accent: Option<Colour>,
 }

@@ -10,6 +10,7 @@ use super::{
     id::{ConnectionName, OrgId, ProviderName},
     provider::Provider,
     secret::{Credentials, SecretName, Version},
+    text::is_line,
 };
 
 /// What the index knows of a connection. Nothing in it is secret.
@@ -172,11 +173,7 @@ impl TryFrom<String> for Label {
     type Error = InvalidLabel;
 
     fn try_from(text: String) -> Result<Self, InvalidLabel> {
-        if (1..=200).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
-            Ok(Self(text))
-        } else {
-            Err(InvalidLabel)
-        }
+        if is_line(&text, 200) { Ok(Self(text)) } else { Err(InvalidLabel) }
     }
 }
 

@@ -13,6 +13,7 @@ use uuid::Uuid;
 pub use self::record::{EventFilter, Listed, Record, RecordedActor, whole_millis};
 use super::{
     access::Actor,
+    clock::{Clock, Random, time_ordered_id},
     id::{ConnectionName, OrgId},
     secret::Version,
 };
@@ -39,6 +40,30 @@ pub struct Event {
     pub token: Option<Uuid>,
     /// In which request, if in one.
     pub request_id: Option<RequestId>,
+}
+
+impl Event {
+    /// Something that happens now, to nothing in particular yet.
+    #[must_use]
+    pub fn new(
+        clock: &dyn Clock,
+        random: &dyn Random,
+        org: Option<OrgId>,
+        r#type: EventType,
+        actor: Arc<Actor>,
+    ) -> Self {
+        Self {
+            id: time_ordered_id(clock, random),
+            org,
+            r#type,
+            at: clock.now(),
+            actor,
+            connection: None,
+            version: None,
+            token: None,
+            request_id: None,
+        }
+    }
 }
 
 macro_rules! event_types {

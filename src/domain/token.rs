@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::{access::Reach, clock::Random, hex::hex};
+use super::{access::Reach, clock::Random, hex::hex, text::is_line};
 
 const START: &str = "kb_";
 const RANDOM: usize = 43;
@@ -197,12 +197,7 @@ impl TryFrom<String> for TokenName {
     type Error = InvalidTokenName;
 
     fn try_from(text: String) -> Result<Self, InvalidTokenName> {
-        let length = text.chars().count();
-        if (1..=100).contains(&length) && !text.chars().any(char::is_control) {
-            Ok(Self(text))
-        } else {
-            Err(InvalidTokenName)
-        }
+        if is_line(&text, 100) { Ok(Self(text)) } else { Err(InvalidTokenName) }
     }
 }
 

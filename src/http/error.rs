@@ -185,14 +185,17 @@ impl IntoResponse for Problem {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if let Some(wait) = self.0.retry_after {
-            // Whole seconds, upwards: a caller that waits so long waits long enough.
-            let seconds = wait.as_millis().div_ceil(1_000).max(1);
-            headers
-                .insert(header::RETRY_AFTER, HeaderValue::from(u32::try_from(seconds).unwrap_or(u32::MAX)));
+            headers.insert(header::RETRY_AFTER, retry_after(wait));
         }
         response.extensions_mut().insert(self);
         response
     }
+}
+
+/// `Retry-After`, in whole seconds, upwards: a caller that waits so long waits long enough.
+pub(super) fn retry_after(wait: Duration) -> HeaderValue {
+    let seconds = wait.as_millis().div_ceil(1_000).max(1);
+    HeaderValue::from(u32::try_from(seconds).unwrap_or(u32::MAX))
 }
 
 /// When a provider that did not answer is worth another try.

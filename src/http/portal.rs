@@ -11,7 +11,6 @@
 pub(super) mod activity;
 pub(super) mod assets;
 pub(super) mod branding;
-pub(super) mod colour;
 pub(super) mod connection;
 pub(super) mod field;
 pub(super) mod frame;

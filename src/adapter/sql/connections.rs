@@ -25,24 +25,35 @@ const LIST: &str = "SELECT org, name, provider, label, status, source, version, 
 
 /// Where the keys stay the same, what was found out about them meanwhile stays too, unless this write tried
 /// them later.
-const WRITE: &str = "INSERT INTO connections (org, name, provider, label, status, source, version, generation, \
+macro_rules! unless_found_out {
+    ($column:literal) => {
+        concat!(
+            $column,
+            " = CASE WHEN connections.generation = excluded.generation \
+             AND COALESCE(excluded.checked_at, 0) <= COALESCE(connections.checked_at, 0) THEN connections.",
+            $column,
+            " ELSE excluded.",
+            $column,
+            " END"
+        )
+    };
+}
+
+const WRITE: &str = concat!(
+    "INSERT INTO connections (org, name, provider, label, status, source, version, generation, \
      previous_version, fields, verified_at, checked_at, check_after, created_at, updated_at) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12, $13, $14) \
      ON CONFLICT (org, name) DO UPDATE SET provider = excluded.provider, label = excluded.label, \
      source = excluded.source, version = excluded.version, generation = excluded.generation, \
-     previous_version = excluded.previous_version, fields = excluded.fields, updated_at = excluded.updated_at, \
-     status = CASE WHEN connections.generation = excluded.generation \
-       AND COALESCE(excluded.checked_at, 0) <= COALESCE(connections.checked_at, 0) \
-       THEN connections.status ELSE excluded.status END, \
-     check_after = CASE WHEN connections.generation = excluded.generation \
-       AND COALESCE(excluded.checked_at, 0) <= COALESCE(connections.checked_at, 0) \
-       THEN connections.check_after ELSE excluded.check_after END, \
-     verified_at = CASE WHEN connections.generation = excluded.generation \
-       AND COALESCE(excluded.checked_at, 0) <= COALESCE(connections.checked_at, 0) \
-       THEN connections.verified_at ELSE excluded.verified_at END, \
-     checked_at = CASE WHEN connections.generation = excluded.generation \
-       AND COALESCE(excluded.checked_at, 0) <= COALESCE(connections.checked_at, 0) \
-       THEN connections.checked_at ELSE excluded.checked_at END";
+     previous_version = excluded.previous_version, fields = excluded.fields, updated_at = excluded.updated_at, ",
+    unless_found_out!("status"),
+    ", ",
+    unless_found_out!("check_after"),
+    ", ",
+    unless_found_out!("verified_at"),
+    ", ",
+    unless_found_out!("checked_at"),
+);
 
 #[async_trait]
 impl ConnectionIndex for Database {

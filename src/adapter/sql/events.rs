@@ -15,7 +15,7 @@ use crate::{
         },
         id::{ConnectionName, OrgId},
     },
-    port::index::Page,
+    port::index::{IndexError, Page},
 };
 
 /// Takes the next numbers. The row stays locked until the transaction ends, so numbers become visible
@@ -65,6 +65,26 @@ async fn set_head(
 ) -> Result<(), sqlx::Error> {
     let query = sqlx::query(SET_HEAD).bind(org).bind(sequence).bind(hash.to_string());
     query.bind(ChainHash::START.to_string()).execute(tx).await.map(drop)
+}
+
+pub(super) type Query = sqlx::query::Query<'static, sqlx::Any, sqlx::any::AnyArguments>;
+
+impl Database {
+    /// Changes one row and appends the events, or does neither: false, if the row was not as it had to be.
+    pub(super) async fn change(&self, query: Query, events: &[Event]) -> Result<bool, IndexError> {
+        let mut tx = self.begin().await?;
+        self.within(async {
+            if query.execute(&mut *tx).await?.rows_affected() == 0 {
+                return Ok(false);
+            }
+            for event in events {
+                append(&mut tx, self.origin, event).await?;
+            }
+            tx.commit().await?;
+            Ok(true)
+        })
+        .await
+    }
 }
 
 /// Appends an event, in its place in its organization's chain.

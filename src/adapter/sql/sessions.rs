@@ -1,11 +1,13 @@
 //! Connect sessions, as rows. No column holds a link's token or a cookie, only their hashes.
 
+use std::slice::from_ref;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::{Row, any::AnyRow};
 use uuid::Uuid;
 
-use super::{Database, decoded, events, from_json, from_millis, millis, to_json};
+use super::{Database, decoded, from_json, from_millis, millis, to_json};
 use crate::{
     domain::{
         event::Event,
@@ -18,11 +20,17 @@ use crate::{
 const ADD: &str = "INSERT INTO connect_sessions (id, org, actor, providers, return_url, link_hash, link_until, \
      attempts, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8)";
 
-const FIND_LINK: &str = "SELECT id, org, actor, providers, return_url, link_hash, link_until, cookie_hash, \
-     visit_until, seen_at, attempts, notice, created_at FROM connect_sessions WHERE link_hash = $1";
-
-const FIND_VISIT: &str = "SELECT id, org, actor, providers, return_url, link_hash, link_until, cookie_hash, \
-     visit_until, seen_at, attempts, notice, created_at FROM connect_sessions WHERE cookie_hash = $1";
+/// By which hash.
+macro_rules! find {
+    ($column:literal) => {
+        concat!(
+            "SELECT id, org, actor, providers, return_url, link_hash, link_until, cookie_hash, visit_until, \
+             seen_at, attempts, notice, created_at FROM connect_sessions WHERE ",
+            $column,
+            " = $1"
+        )
+    };
+}
 
 const OPEN: &str = "UPDATE connect_sessions SET cookie_hash = $2, visit_until = $4, seen_at = $3 \
      WHERE link_hash = $1 AND visit_until IS NULL AND link_until > $3";
@@ -46,17 +54,11 @@ impl SessionIndex for Database {
             .bind(link.to_hex())
             .bind(millis(session.link_until))
             .bind(millis(session.created_at));
-        let mut tx = self.begin().await?;
-        self.within(async {
-            query.execute(&mut *tx).await?;
-            events::append(&mut tx, self.origin, event).await?;
-            tx.commit().await
-        })
-        .await
+        self.change(query, from_ref(event)).await.map(drop)
     }
 
     async fn find_link(&self, link: &HashedToken) -> Result<Option<ConnectSession>, IndexError> {
-        self.within(find(self, FIND_LINK, "link_hash", link)).await
+        self.within(find(self, find!("link_hash"), "link_hash", link)).await
     }
 
     async fn open_link(
@@ -69,20 +71,11 @@ impl SessionIndex for Database {
     ) -> Result<bool, IndexError> {
         let query =
             sqlx::query(OPEN).bind(link.to_hex()).bind(cookie.to_hex()).bind(millis(now)).bind(millis(until));
-        let mut tx = self.begin().await?;
-        self.within(async {
-            if query.execute(&mut *tx).await?.rows_affected() == 0 {
-                return Ok(false);
-            }
-            events::append(&mut tx, self.origin, event).await?;
-            tx.commit().await?;
-            Ok(true)
-        })
-        .await
+        self.change(query, from_ref(event)).await
     }
 
     async fn find_visit(&self, cookie: &HashedToken) -> Result<Option<ConnectSession>, IndexError> {
-        self.within(find(self, FIND_VISIT, "cookie_hash", cookie)).await
+        self.within(find(self, find!("cookie_hash"), "cookie_hash", cookie)).await
     }
 
     async fn see_visitor(&self, id: Uuid, at: Timestamp) -> Result<(), IndexError> {

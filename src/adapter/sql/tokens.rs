@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use sqlx::{Row, any::AnyRow};
 use uuid::Uuid;
 
-use super::{Database, decoded, events, from_json, from_millis, millis, to_json};
+use super::{Database, decoded, from_json, from_millis, millis, to_json};
 use crate::{
     domain::{
         access::{Orgs, Reach},
@@ -71,26 +71,6 @@ impl TokenIndex for Database {
 
     async fn revoke_token(&self, id: Uuid, at: Timestamp, events: &[Event]) -> Result<bool, IndexError> {
         self.change(sqlx::query(REVOKE).bind(id.to_string()).bind(millis(at)), events).await
-    }
-}
-
-type Query = sqlx::query::Query<'static, sqlx::Any, sqlx::any::AnyArguments>;
-
-impl Database {
-    /// Changes one token and appends the events, or does neither.
-    async fn change(&self, query: Query, events: &[Event]) -> Result<bool, IndexError> {
-        let mut tx = self.begin().await?;
-        self.within(async {
-            if query.execute(&mut *tx).await?.rows_affected() == 0 {
-                return Ok(false);
-            }
-            for event in events {
-                events::append(&mut tx, self.origin, event).await?;
-            }
-            tx.commit().await?;
-            Ok(true)
-        })
-        .await
     }
 }
 

@@ -42,8 +42,7 @@ impl Writer {
         terms: &Terms,
         deadline: Instant,
     ) -> Result<Answer, Failure> {
-        if let Some(answer) = self.answered(permit.on(), terms).await? {
-            self.index.drop_write(&intent.org, intent).await?;
+        if let Some(answer) = self.answered_meanwhile(permit, intent, terms).await? {
             return Ok(answer);
         }
         let before = self.index.find_connection(&intent.org, &intent.connection).await?;

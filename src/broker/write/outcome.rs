@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 use super::{super::verification::next_try, Writer};
 use crate::{
     domain::{
-        clock::time_ordered_id,
         connection::{Connection, Source, Status, shown_fields},
         event::{Event, EventType},
         secret::Credentials,
@@ -115,16 +114,12 @@ impl Writer {
     }
 
     fn event(&self, intent: &Intent, answer: &Answer, r#type: EventType) -> Event {
+        let (org, actor) = (Some(intent.org.clone()), Arc::new(intent.actor.clone()));
         Event {
-            id: time_ordered_id(&*self.clock, &*self.random),
-            org: Some(intent.org.clone()),
-            r#type,
-            at: self.clock.now(),
-            actor: Arc::new(intent.actor.clone()),
             connection: Some(intent.connection.clone()),
             version: Some(answer.connection.version.clone()),
-            token: None,
             request_id: intent.request_id.as_deref().and_then(|id| id.parse().ok()),
+            ..Event::new(&*self.clock, &*self.random, org, r#type, actor)
         }
     }
 }

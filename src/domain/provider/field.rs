@@ -117,6 +117,15 @@ pub enum SentField {
     NotText,
 }
 
+impl SentField {
+    /// Whether it is text, and none.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "only whether it is empty")]
+    pub fn is_empty(&self) -> bool {
+        matches!(self, Self::Text(value) if value.expose_secret().is_empty())
+    }
+}
+
 const NOT_TEXT: &str = "must be text";
 const EMPTY: &str = "is empty";
 
@@ -168,16 +177,11 @@ pub(super) fn check_free(
             continue;
         }
         match value {
-            SentField::NotText => errors.push(FieldError::new(name, NOT_TEXT)),
-            SentField::Text(value) if is_empty(&value) => {
+            empty if empty.is_empty() => {
                 errors.push(FieldError::new(name, EMPTY).of(FieldFault::Missing));
             }
+            SentField::NotText => errors.push(FieldError::new(name, NOT_TEXT)),
             SentField::Text(value) => fields.push((name, value)),
         }
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "only whether it is empty")]
-fn is_empty(value: &SecretString) -> bool {
-    value.expose_secret().is_empty()
 }

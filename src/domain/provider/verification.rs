@@ -7,6 +7,7 @@ use serde_json::Value;
 use zeroize::Zeroize;
 
 use super::template::Template;
+use crate::domain::text::is_line;
 
 /// How to try a key.
 #[derive(Debug, Clone)]
@@ -136,8 +137,7 @@ impl Fact {
                 }
             }
         };
-        let showable = (1..=LONGEST_FACT).contains(&text.chars().count());
-        (showable && !text.chars().any(char::is_control)).then_some(text)
+        is_line(&text, LONGEST_FACT).then_some(text)
     }
 }
 

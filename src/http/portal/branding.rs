@@ -1,6 +1,6 @@
 //! The app whose customers see the portal: its name, logo and colour.
 
-use super::colour::{Colour, READABLE, VISIBLE};
+use crate::domain::colour::{Colour, READABLE, VISIBLE};
 
 /// How the portal is dressed.
 #[derive(Debug, Clone)]

@@ -28,7 +28,7 @@ use super::{
     frame::Site,
     security::Kept,
 };
-use crate::http::state::AppState;
+use crate::{domain::colour::Colour, http::state::AppState};
 
 /// How the portal is reached and dressed; the same for every answer.
 #[derive(Debug, Clone)]
@@ -52,8 +52,8 @@ pub struct Looks {
     pub app_name: Option<String>,
     /// Its logo.
     pub logo_url: Option<String>,
-    /// Its colour, `#rrggbb`.
-    pub accent: Option<String>,
+    /// Its colour.
+    pub accent: Option<Colour>,
 }
 
 impl PortalPages {
@@ -65,7 +65,7 @@ impl PortalPages {
         let branding = Branding {
             app_name: looks.app_name.unwrap_or_else(|| "keybroker".to_owned()),
             logo_url: looks.logo_url,
-            accent: looks.accent.as_deref().and_then(|accent| accent.parse().ok()),
+            accent: looks.accent,
         };
         let site = Site::new(branding, url.as_ref().map_or("", Url::path));
         let policy = site.content_security_policy();

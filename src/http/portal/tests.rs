@@ -7,12 +7,12 @@ use regex::Regex;
 use super::{
     activity::{Line, Who},
     assets::{self, EMBED_ASSETS, PAGE_ASSETS},
-    colour::{Colour, READABLE},
     frame::origin,
     moment::Moment,
     provider::TILES,
     text::Language,
 };
+use crate::domain::colour::{Colour, READABLE};
 use samples::{Sample, Samples};
 
 const HOSTILE: &str = r#""><script>alert(1)</script><b onclick=x style='y'>'{app}"#;

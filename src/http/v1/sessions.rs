@@ -11,7 +11,7 @@ use crate::{
         error::Error,
         sessions::{NewSession, Sessions},
     },
-    domain::{access::Invite, event::RequestId, id::ProviderName},
+    domain::{access::Invite, event::RequestId, id::ProviderName, text::is_line},
     http::{
         error::{Problem, ProblemBody},
         extract::PermittedOrg,
@@ -59,7 +59,8 @@ impl TryFrom<CreateSession> for NewSession {
     fn try_from(create: CreateSession) -> Result<Self, Error> {
         let malformed = |rule: String| Error::InvalidRequest(format!("{rule}."));
         let actor = create.actor.map(|actor| {
-            let whole = is_plain(&actor.id) && actor.name.as_deref().is_none_or(is_plain);
+            let fits = |text: &str| is_line(text, 200);
+            let whole = fits(&actor.id) && actor.name.as_deref().is_none_or(fits);
             let rule = "actor.id and actor.name are 1 to 200 characters, without control characters";
             if whole { Ok((actor.id, actor.name)) } else { Err(malformed(rule.into())) }
         });
@@ -75,10 +76,6 @@ impl TryFrom<CreateSession> for NewSession {
             expires_in: create.expires_in.map(Duration::from_secs),
         })
     }
-}
-
-fn is_plain(text: &str) -> bool {
-    (1..=200).contains(&text.chars().count()) && !text.chars().any(char::is_control)
 }
 
 /// A new connect session: the only time that its link is shown.

@@ -2,7 +2,7 @@
 
 use axum::{
     extract::{FromRequestParts, Path},
-    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
+    http::{HeaderMap, StatusCode, header, request::Parts},
     response::{Html, IntoResponse, Response},
 };
 
@@ -11,6 +11,7 @@ use crate::{
     broker::error::Error,
     domain::event::RequestId,
     http::{
+        error,
         portal::{
             Page,
             frame::{Frame, Visitor},
@@ -75,8 +76,7 @@ impl Desk {
         }
         let mut response = self.stop(status, why);
         if let Error::RateLimited { retry_after } | Error::Unavailable { retry_after, .. } = error {
-            let seconds = retry_after.as_secs().max(1);
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            response.headers_mut().insert(header::RETRY_AFTER, error::retry_after(*retry_after));
         }
         response
     }

@@ -41,76 +41,73 @@ pub(super) async fn show(
     Segment(name): Segment,
     method: Method,
     visit: Visit,
-) -> Response {
-    let target = match Target::of(&portal, &visit, &name).await {
-        Ok(target) => target,
-        Err(error) => return visit.desk.failure(&error),
-    };
+) -> Result<Response, Response> {
+    let failure = |error| visit.desk.failure(&error);
+    let target = Target::of(&portal, &visit, &parsed(&name).map_err(failure)?).await.map_err(failure)?;
     let told = visit.open.session.notice.clone().filter(|notice| notice.connection == name);
     // HEAD shows nothing.
-    if told.is_some()
-        && method == Method::GET
-        && let Err(error) = portal.sessions().clear_notice(&visit.open.session).await
-    {
-        return visit.desk.failure(&error);
+    if told.is_some() && method == Method::GET {
+        portal.sessions().clear_notice(&visit.open.session).await.map_err(failure)?;
     }
     let (notice, opens) = match told {
         Some(told) => (Some(words(told.done)), told.opens),
         None => (None, Vec::new()),
     };
-    target.page(&visit, StatusCode::OK, View { notice, opens, ..View::default() })
+    Ok(target.page(&visit, StatusCode::OK, View { notice, opens, ..View::default() }))
 }
 
 /// Connects, or replaces.
-pub(super) async fn connect(State(portal): State<Portal>, Segment(name): Segment, form: Form) -> Response {
+pub(super) async fn connect(
+    State(portal): State<Portal>,
+    Segment(name): Segment,
+    form: Form,
+) -> Result<Response, Response> {
     let Form { visit, sent } = form;
-    let target = match Target::of(&portal, &visit, &name).await {
-        Ok(target) => target,
-        Err(error) => return visit.desk.failure(&error),
-    };
-    let shown = Shown::of(&sent, &target.provider);
-    let done = match filled(sent, &target.provider) {
-        Ok(filled) => {
-            portal.connect(&visit.open, &target.name, filled, visit.request_id.clone()).await.map(drop)
-        }
+    let failure = |error| visit.desk.failure(&error);
+    let name = parsed(&name).map_err(failure)?;
+    let provider = provider(&portal, &visit, &name).await.map_err(failure)?;
+    let shown = Shown::of(&sent, &provider);
+    let done = match filled(sent, &provider) {
+        Ok(filled) => portal.connect(&visit.open, &name, filled, visit.request_id.clone()).await,
         Err(error) => Err(error),
     };
-    target.outcome(&portal, &visit, done, Deed::Connect(shown)).await
+    outcome(&portal, &visit, &name, done, Some(shown)).await
 }
 
 /// Tries the stored key.
-pub(super) async fn test(State(portal): State<Portal>, Segment(name): Segment, form: Form) -> Response {
+pub(super) async fn test(
+    State(portal): State<Portal>,
+    Segment(name): Segment,
+    form: Form,
+) -> Result<Response, Response> {
     let visit = form.visit;
-    let target = match Target::of(&portal, &visit, &name).await {
-        Ok(target) => target,
-        Err(error) => return visit.desk.failure(&error),
-    };
-    let done = portal.test(&visit.open, &target.name, visit.request_id.clone()).await;
-    target.outcome(&portal, &visit, done.map(drop), Deed::Other).await
+    let name = parsed(&name).map_err(|error| visit.desk.failure(&error))?;
+    let done = portal.test(&visit.open, &name, visit.request_id.clone()).await;
+    outcome(&portal, &visit, &name, done, None).await
 }
 
 /// Goes back to the key before.
-pub(super) async fn roll_back(State(portal): State<Portal>, Segment(name): Segment, form: Form) -> Response {
+pub(super) async fn roll_back(
+    State(portal): State<Portal>,
+    Segment(name): Segment,
+    form: Form,
+) -> Result<Response, Response> {
     let Form { visit, sent } = form;
-    let target = match Target::of(&portal, &visit, &name).await {
-        Ok(target) => target,
-        Err(error) => return visit.desk.failure(&error),
-    };
-    let done =
-        portal.roll_back(&visit.open, &target.name, precondition(&sent), visit.request_id.clone()).await;
-    target.outcome(&portal, &visit, done.map(drop), Deed::Other).await
+    let name = parsed(&name).map_err(|error| visit.desk.failure(&error))?;
+    let done = portal.roll_back(&visit.open, &name, precondition(&sent), visit.request_id.clone()).await;
+    outcome(&portal, &visit, &name, done, None).await
 }
 
 /// Erases the keys.
-pub(super) async fn disconnect(State(portal): State<Portal>, Segment(name): Segment, form: Form) -> Response {
+pub(super) async fn disconnect(
+    State(portal): State<Portal>,
+    Segment(name): Segment,
+    form: Form,
+) -> Result<Response, Response> {
     let Form { visit, sent } = form;
-    let target = match Target::of(&portal, &visit, &name).await {
-        Ok(target) => target,
-        Err(error) => return visit.desk.failure(&error),
-    };
-    let done =
-        portal.disconnect(&visit.open, &target.name, precondition(&sent), visit.request_id.clone()).await;
-    target.outcome(&portal, &visit, done.map(drop), Deed::Other).await
+    let name = parsed(&name).map_err(|error| visit.desk.failure(&error))?;
+    let done = portal.disconnect(&visit.open, &name, precondition(&sent), visit.request_id.clone()).await;
+    outcome(&portal, &visit, &name, done, None).await
 }
 
 /// A deed's address without its form, from the address bar: back to the connection's page.
@@ -129,14 +126,6 @@ struct Target {
     connected: Option<(String, Timestamp)>,
 }
 
-/// What was asked for.
-enum Deed {
-    /// To store a key, of which this much is no secret.
-    Connect(Shown),
-    /// Anything else.
-    Other,
-}
-
 /// What a page shows beside what is kept: news, and what was just sent.
 #[derive(Default)]
 struct View {
@@ -147,37 +136,15 @@ struct View {
 }
 
 impl Target {
-    async fn of(portal: &Portal, visit: &Visit, name: &str) -> Result<Self, Error> {
-        let name: ConnectionName = name.parse().map_err(|_| Error::NotFound)?;
-        let Integration { provider, connection } = portal.integration(&visit.open.visitor, &name).await?;
+    async fn of(portal: &Portal, visit: &Visit, name: &ConnectionName) -> Result<Self, Error> {
+        let Integration { provider, connection } = portal.integration(&visit.open.visitor, name).await?;
         // A provider that is not in the catalogue any more has no form.
         let provider = provider.ok_or(Error::NotFound)?;
         let connected = match &connection {
-            Some(_) => portal.connected_by(&visit.open.visitor, &name).await?,
+            Some(_) => portal.connected_by(&visit.open.visitor, name).await?,
             None => None,
         };
-        Ok(Self { name, provider, connection, connected })
-    }
-
-    /// What became of a deed: by GET where it was done, and the form again where it was not.
-    async fn outcome(self, portal: &Portal, visit: &Visit, done: Result<(), Error>, deed: Deed) -> Response {
-        let Err(error) = done else { return visit.to_connection(self.name.as_str()) };
-        let Some((status, notice)) = refusal(&error) else { return visit.desk.failure(&error) };
-        let faults = match error {
-            Error::InvalidCredentials(faults) => faults,
-            _ => Vec::new(),
-        };
-        let shown = match deed {
-            Deed::Connect(shown) => Some(shown),
-            Deed::Other => None,
-        };
-        // It may have changed since, which may be why it was refused.
-        match Self::of(portal, visit, self.name.as_str()).await {
-            Ok(now) => {
-                now.page(visit, status, View { notice: Some(notice), shown, faults, ..View::default() })
-            }
-            Err(error) => visit.desk.failure(&error),
-        }
+        Ok(Self { name: name.clone(), provider, connection, connected })
     }
 
     fn page(self, visit: &Visit, status: StatusCode, view: View) -> Response {
@@ -232,6 +199,36 @@ impl Target {
     }
 }
 
+/// A name that can't be one leads nowhere.
+fn parsed(name: &str) -> Result<ConnectionName, Error> {
+    name.parse().map_err(|_| Error::NotFound)
+}
+
+/// Whose keys a form holds.
+async fn provider(portal: &Portal, visit: &Visit, name: &ConnectionName) -> Result<Provider, Error> {
+    portal.integration(&visit.open.visitor, name).await?.provider.ok_or(Error::NotFound)
+}
+
+/// What became of a deed: the page by GET where it was done, and at once where it was not, with what was
+/// sent and is no secret.
+async fn outcome(
+    portal: &Portal,
+    visit: &Visit,
+    name: &ConnectionName,
+    done: Result<(), Error>,
+    shown: Option<Shown>,
+) -> Result<Response, Response> {
+    let Err(error) = done else { return Ok(visit.to_connection(name.as_str())) };
+    let failure = |error| visit.desk.failure(&error);
+    let Some((status, notice)) = refusal(&error) else { return Err(failure(error)) };
+    let faults = match error {
+        Error::InvalidCredentials(faults) => faults,
+        _ => Vec::new(),
+    };
+    let target = Target::of(portal, visit, name).await.map_err(failure)?;
+    Ok(target.page(visit, status, View { notice: Some(notice), shown, faults, ..View::default() }))
+}
+
 /// What was sent and is no secret, to be shown again.
 #[derive(Default)]
 struct Shown {
@@ -279,14 +276,17 @@ fn filled(sent: Sent, provider: &Provider) -> Result<Filled, Error> {
     let mut fields: Vec<(String, SentField)> = Vec::new();
     let mut free_name = String::new();
     for (name, value) in sent.into_fields() {
+        if name == FREE_NAME {
+            free_name = plain(&value);
+            continue;
+        }
+        let value = SentField::Text(value);
         if let Some(field) = name.strip_prefix(FIELD_PREFIX) {
             if provider.fields.iter().any(|known| known.name == field) {
-                fields.push((field.to_owned(), SentField::Text(value)));
+                fields.push((field.to_owned(), value));
             }
-        } else if name == FREE_NAME {
-            free_name = plain(&value);
-        } else if name == FREE_VALUE && !(free_name.is_empty() && is_empty(&value)) {
-            fields.push((std::mem::take(&mut free_name), SentField::Text(value)));
+        } else if name == FREE_VALUE && !(free_name.is_empty() && value.is_empty()) {
+            fields.push((std::mem::take(&mut free_name), value));
         }
     }
     let distinct =
@@ -295,10 +295,7 @@ fn filled(sent: Sent, provider: &Provider) -> Result<Filled, Error> {
         return Err(wrong());
     }
     let named = |name: &str| provider.fields.iter().find(|field| field.name == name);
-    fields.retain(|(name, value)| match (named(name), value) {
-        (Some(field), SentField::Text(value)) => field.required || !is_empty(value),
-        _ => true,
-    });
+    fields.retain(|(name, value)| !value.is_empty() || named(name).is_none_or(|field| field.required));
     Ok(Filled { fields, label, precondition })
 }
 
@@ -315,11 +312,6 @@ fn precondition(sent: &Sent) -> Precondition {
 #[expect(clippy::disallowed_methods, reason = "a field's name is no secret")]
 fn plain(name: &SecretString) -> String {
     name.expose_secret().trim().to_owned()
-}
-
-#[expect(clippy::disallowed_methods, reason = "only whether it is empty")]
-fn is_empty(value: &SecretString) -> bool {
-    value.expose_secret().is_empty()
 }
 
 fn fault_of(fault: FieldFault) -> Fault {

@@ -95,16 +95,17 @@ pub(super) async fn show_activity(
     // A cursor that was tampered with starts again.
     let cursor = query.ok().and_then(|Query(query)| query.cursor);
     let before: Option<Uuid> = read_cursor(cursor.as_deref()).ok().flatten();
-    let (events, next) = match portal.activity(&visit.open.visitor, before, LINES).await {
+    let integrations = match portal.integrations(&visit.open.visitor).await {
+        Ok(integrations) => integrations,
+        Err(error) => return visit.desk.failure(&error),
+    };
+    let (events, next) = match portal.activity(&visit.open.visitor, &integrations, before, LINES).await {
         Ok(found) => found,
         // So does one whose event is gone by now.
         Err(Error::InvalidRequest(_)) => return see_other(&visit.desk.path("/portal/activity")),
         Err(error) => return visit.desk.failure(&error),
     };
-    let known = match portal.integrations(&visit.open.visitor).await {
-        Ok(known) => called(&known),
-        Err(error) => return visit.desk.failure(&error),
-    };
+    let known = called(&integrations);
     let activity = Activity {
         frame: visit.desk.frame(Some(&visit.visitor)),
         lines: events.into_iter().map(|event| line(event, &known)).collect(),

@@ -3,19 +3,19 @@
 use std::{fmt, str::FromStr};
 
 /// What text must have against what is behind it.
-pub(super) const READABLE: f64 = 4.5;
+pub const READABLE: f64 = 4.5;
 
 /// What the edge of a thing must have against what is around it.
-pub(super) const VISIBLE: f64 = 3.0;
+pub const VISIBLE: f64 = 3.0;
 
 /// A colour, written `#rrggbb`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::http) struct Colour([u8; 3]);
+pub struct Colour([u8; 3]);
 
 /// Not a colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a colour is # and six hexadecimal digits")]
-pub(in crate::http) struct InvalidColour;
+pub struct InvalidColour;
 
 impl FromStr for Colour {
     type Err = InvalidColour;
@@ -38,10 +38,14 @@ impl fmt::Display for Colour {
 }
 
 impl Colour {
-    pub(super) const BLACK: Self = Self([0, 0, 0]);
-    pub(super) const WHITE: Self = Self([255, 255, 255]);
+    /// Black.
+    pub const BLACK: Self = Self([0, 0, 0]);
+    /// White.
+    pub const WHITE: Self = Self([255, 255, 255]);
 
-    pub(super) const fn new(red: u8, green: u8, blue: u8) -> Self {
+    /// The colour of these amounts of red, green and blue.
+    #[must_use]
+    pub const fn new(red: u8, green: u8, blue: u8) -> Self {
         Self([red, green, blue])
     }
 
@@ -56,26 +60,30 @@ impl Colour {
     }
 
     /// From 1, for the same colour twice, to 21.
-    pub(super) fn contrast(self, other: Self) -> f64 {
+    #[must_use]
+    pub fn contrast(self, other: Self) -> f64 {
         let (one, two) = (self.luminance(), other.luminance());
         (one.max(two) + 0.05) / (one.min(two) + 0.05)
     }
 
     /// Black or white: what is better read on it. One of them always has 4.5.
-    pub(super) fn ink(self) -> Self {
+    #[must_use]
+    pub fn ink(self) -> Self {
         if self.contrast(Self::WHITE) >= READABLE { Self::WHITE } else { Self::BLACK }
     }
 
     /// The colour itself if it has that contrast to all of `grounds`; else the nearest shade towards
     /// `end` that does.
-    pub(super) fn apart_from(self, grounds: &[Self], contrast: f64, end: Self) -> Self {
+    #[must_use]
+    pub fn apart_from(self, grounds: &[Self], contrast: f64, end: Self) -> Self {
         let shades = (0..=50).map(|step| self.mix(end, step));
         let enough = |shade: &Self| grounds.iter().all(|ground| shade.contrast(*ground) >= contrast);
         shades.into_iter().find(enough).unwrap_or(end)
     }
 
     /// `fiftieths` of the way to `other`.
-    pub(super) fn mix(self, other: Self, fiftieths: u16) -> Self {
+    #[must_use]
+    pub fn mix(self, other: Self, fiftieths: u16) -> Self {
         let mut mixed = self.0;
         for (channel, end) in mixed.iter_mut().zip(other.0) {
             let sum = u16::from(*channel) * (50 - fiftieths) + u16::from(end) * fiftieths;
