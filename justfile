@@ -16,6 +16,10 @@ test:
 only NAME:
     cargo test --locked {{NAME}}
 
+# Only the customer vault's function.
+vault:
+    node --test vault/*.test.mjs
+
 # Format.
 fmt:
     cargo fmt

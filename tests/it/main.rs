@@ -21,4 +21,5 @@ mod portal;
 mod rest;
 mod sessions;
 mod tokens;
+mod vault;
 mod verification;

@@ -1,4 +1,4 @@
-"""Installs what the tests run against: moto, LocalStack, PostgreSQL and a browser.
+"""Installs what the tests run against: moto, LocalStack, MiniStack, PostgreSQL and a browser.
 
     python3 tests/services/install.py [--dir DIR]
 
@@ -197,7 +197,7 @@ def install_chromium():
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Install moto, LocalStack, PostgreSQL and a browser for the tests.")
+    parser = argparse.ArgumentParser(description="Install the services and the browser of the tests.")
     parser.add_argument("--dir", type=Path, default=DEFAULT_DIR, help="where the Python environments and modules go")
     directory = parser.parse_args().dir.resolve()
     directory.mkdir(parents=True, exist_ok=True)
@@ -205,6 +205,7 @@ def main():
         fcntl.flock(lock, fcntl.LOCK_EX)
         install_venv(directory / "moto", sys.executable)
         install_venv(directory / "localstack", find_python((3, 12)))
+        install_venv(directory / "ministack", sys.executable)
         install_postgres()
         install_modules(directory / "browser")
         install_chromium()

@@ -1,6 +1,6 @@
 """Runs one service for as long as the process that started this one lives.
 
-    python3 tests/services/serve.py {moto --policy FILE | localstack | postgres} [--dir DIR]
+    python3 tests/services/serve.py {moto --policy FILE | localstack | ministack | postgres} [--dir DIR]
 
 When the service is ready, one line of JSON on stdout says how to reach it. At the end of stdin, which comes however the
 parent dies, or at SIGTERM or SIGINT, the service is killed and its temporary directory removed.

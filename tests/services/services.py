@@ -3,6 +3,8 @@
 To add one: a function that returns a `Service`, named in SERVICES.
 """
 
+import base64
+import io
 import json
 import os
 import pwd
@@ -11,6 +13,7 @@ import subprocess
 import urllib.error
 import urllib.parse
 import urllib.request
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from xml.etree import ElementTree
@@ -19,6 +22,7 @@ from install import HERE, Problem, interpreter, postgres_bin, run
 
 REGION = "us-east-1"
 ACCOUNT = "123456789012"  # moto's
+VAULT = HERE.parent.parent / "vault" / "secret-vault-lambda.mjs"
 
 
 @dataclass
@@ -123,6 +127,32 @@ def localstack(args, home, port):
     return Service(command, lambda: answers(f"{endpoint}/_localstack/health"), describe, env, patience=180)
 
 
+def ministack(args, home, port):
+    endpoint = f"http://127.0.0.1:{port}"
+
+    def describe():
+        call(f"{endpoint}/2015-03-31/functions/")  # loads the service, like the call to LocalStack
+        return {"address": f"127.0.0.1:{port}", "template": uploaded(VAULT, "index.mjs")}
+
+    env = {
+        "BIND_HOST": "127.0.0.1",
+        "GATEWAY_PORT": str(port),
+        "SERVICES": "lambda",
+        "IOT_MTLS_ENABLED": "0",  # these two listen on ports of their own
+        "SFTP_ENABLED": "0",
+    }
+    command = [interpreter(args.dir / "ministack"), "-m", "ministack"]
+    return Service(command, lambda: answers(f"{endpoint}/_ministack/health"), describe, env)
+
+
+def uploaded(source, name):
+    """One file as Lambda takes code: a zip archive in base64."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as writer:
+        writer.write(source, name)
+    return base64.b64encode(archive.getvalue()).decode()
+
+
 def postgres(args, home, port):
     bin, data = postgres_bin(), home / "data"
     if bin is None:
@@ -153,4 +183,4 @@ def postgres(args, home, port):
     )
 
 
-SERVICES = {service.__name__: service for service in (moto, localstack, postgres)}
+SERVICES = {service.__name__: service for service in (moto, localstack, ministack, postgres)}

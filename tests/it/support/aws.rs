@@ -3,6 +3,7 @@
 
 use std::{
     collections::VecDeque,
+    net::SocketAddr,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -12,13 +13,10 @@ use axum::{
     extract::{Request, State},
     http::{Response, StatusCode},
 };
-use http_body_util::{BodyExt, Full};
-use hyper::{body::Bytes, client::conn::http1};
-use hyper_util::rt::TokioIo;
 use keybroker::domain::policy::ACTIONS;
-use tokio::{net::TcpStream, sync::Notify};
+use tokio::sync::Notify;
 
-use super::services::Aws;
+use super::{client::forward, services::Aws};
 
 /// What happens to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +43,7 @@ pub(crate) struct Proxy {
 }
 
 struct Inner {
-    upstream: String,
+    upstream: SocketAddr,
     calls: Mutex<Vec<String>>,
     user_agents: Mutex<Vec<String>>,
     /// Which calls are in for what: the action, how many calls pass first, how often, and what.
@@ -59,7 +57,7 @@ impl Proxy {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let inner = Arc::new(Inner {
-            upstream: aws.endpoint.trim_start_matches("http://").to_owned(),
+            upstream: aws.endpoint.trim_start_matches("http://").parse().unwrap(),
             calls: Mutex::default(),
             user_agents: Mutex::default(),
             faults: Mutex::default(),
@@ -151,28 +149,28 @@ async fn pass(State(proxy): State<Arc<Inner>>, request: Request) -> Response<Bod
     let agent = request.headers().get("x-amz-user-agent").or(request.headers().get("user-agent"));
     proxy.user_agents.lock().unwrap().extend(agent.map(|agent| agent.to_str().unwrap().to_owned()));
     match proxy.fault(&action) {
-        None => forward(&proxy, request).await,
+        None => forward(proxy.upstream, request).await,
         Some(Fault::Code(code)) => refuse(StatusCode::BAD_REQUEST, code),
         Some(Fault::Internal) => refuse(StatusCode::INTERNAL_SERVER_ERROR, "InternalServiceError"),
         Some(Fault::Slow(time)) => {
             tokio::time::sleep(time).await;
-            forward(&proxy, request).await
+            forward(proxy.upstream, request).await
         }
         Some(Fault::HoldCall) => {
             let release = proxy.release.notified();
             proxy.held.notify_one();
             release.await;
-            forward(&proxy, request).await
+            forward(proxy.upstream, request).await
         }
         Some(Fault::HoldAnswer) => {
             let release = proxy.release.notified();
-            let answer = forward(&proxy, request).await;
+            let answer = forward(proxy.upstream, request).await;
             proxy.held.notify_one();
             release.await;
             answer
         }
         Some(Fault::LoseAnswer) => {
-            forward(&proxy, request).await;
+            forward(proxy.upstream, request).await;
             refuse(StatusCode::BAD_GATEWAY, "Lost")
         }
     }
@@ -182,18 +180,4 @@ fn refuse(status: StatusCode, code: &str) -> Response<Body> {
     let body = serde_json::json!({"__type": code, "message": "made to fail by the test"}).to_string();
     let answer = Response::builder().status(status).header("content-type", "application/x-amz-json-1.1");
     answer.body(body.into()).unwrap()
-}
-
-/// Sends the call on as it is: its signature covers the headers.
-async fn forward(proxy: &Inner, request: Request) -> Response<Body> {
-    let (parts, body) = request.into_parts();
-    let body: Bytes = body.collect().await.unwrap().to_bytes();
-    let request = hyper::Request::from_parts(parts, Full::new(body));
-    let stream = TcpStream::connect(&proxy.upstream).await.unwrap();
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
-    let answer = async move {
-        let (parts, body) = sender.send_request(request).await.unwrap().into_parts();
-        Response::from_parts(parts, body.collect().await.unwrap().to_bytes().into())
-    };
-    tokio::join!(answer, connection).0
 }

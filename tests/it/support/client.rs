@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use axum::{body::Body, extract, response::Response};
 use http_body_util::{BodyExt, Full};
 use hyper::{
     HeaderMap, Method, Request, StatusCode,
@@ -97,6 +98,19 @@ pub(crate) async fn raw(address: SocketAddr, request: &[u8]) -> Reply {
     let headers = lines.map(|line| line.split_once(": ").unwrap());
     let headers = headers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
     Reply { status, headers, text: text.to_owned() }
+}
+
+/// Sends on what a proxy of ours got, as it is: a signature may cover the headers.
+pub(super) async fn forward(upstream: SocketAddr, request: extract::Request) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let request = Request::from_parts(parts, Full::new(body.collect().await.unwrap().to_bytes()));
+    let stream = TcpStream::connect(upstream).await.unwrap();
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+    let answer = async move {
+        let (parts, body) = sender.send_request(request).await.unwrap().into_parts();
+        Response::from_parts(parts, body.collect().await.unwrap().to_bytes().into())
+    };
+    tokio::join!(answer, connection).0
 }
 
 impl Reply {

@@ -3,6 +3,7 @@
 
 use std::{
     io::{BufRead, BufReader},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::OnceLock,
@@ -22,6 +23,14 @@ pub(crate) struct Aws {
     pub admin_access_key_id: String,
     #[serde(default)]
     pub admin_secret_access_key: String,
+}
+
+/// An emulator of Lambda that really runs functions.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Lambda {
+    pub address: SocketAddr,
+    /// The customer vault's template, as Lambda takes code.
+    pub template: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -50,6 +59,12 @@ pub(crate) fn moto() -> &'static Aws {
 pub(crate) fn localstack() -> &'static Aws {
     static LOCALSTACK: OnceLock<Running<Aws>> = OnceLock::new();
     &LOCALSTACK.get_or_init(|| start("localstack", &[])).about
+}
+
+/// MiniStack, for Lambda alone.
+pub(crate) fn ministack() -> &'static Lambda {
+    static MINISTACK: OnceLock<Running<Lambda>> = OnceLock::new();
+    &MINISTACK.get_or_init(|| start("ministack", &[])).about
 }
 
 /// The URL of a PostgreSQL server.

@@ -1,0 +1,3 @@
+//! The customer vault: an organization's own function, which holds its keys.
+
+mod template;
