@@ -21,7 +21,7 @@ use crate::{
     broker::{
         cache::CacheSettings,
         changes::Follower,
-        credentials::CredentialReader,
+        credentials::{self, CredentialReader},
         events::Events,
         health::Health,
         portal::Portal,
@@ -120,7 +120,7 @@ impl App {
         let events = Events::new(index.clone());
         let sessions = Sessions::new(
             index.clone(),
-            catalogue,
+            Arc::clone(&catalogue),
             session_settings(&settings, address),
             Arc::clone(&clock),
             Arc::clone(&random),
@@ -130,13 +130,16 @@ impl App {
             pages,
             connections: core.connections.clone(),
             verifier: core.verifier.clone(),
-            credentials: CredentialReader::new(
+            credentials: CredentialReader::new(credentials::Parts {
                 index,
-                Arc::clone(&store),
-                core.cache.clone(),
-                reads.clone(),
-                Arc::clone(&clock),
-            ),
+                store: Arc::clone(&store),
+                vault: core.vault_reader.clone(),
+                catalogue: Arc::clone(&catalogue),
+                cache: core.cache.clone(),
+                reads: reads.clone(),
+                clock: Arc::clone(&clock),
+            }),
+            vaults: core.vaults.clone(),
             sessions: sessions.clone(),
             portal: Portal::new(
                 core.connections.clone(),

@@ -4,7 +4,7 @@
 //! whole or not at all, [`reconcile`] what finishes them after a crash, [`verification`] tries keys
 //! with their providers, and [`changes`] is how other replicas hear of all this. The audit log is told of
 //! reads by [`reads`], made a chain by [`seal`], kept for its time by [`retention`] and checked by [`audit`].
-//! [`sessions`] and [`portal`] are what an organization's admin has of all this.
+//! [`mod@vault`] is where an organization keeps its keys itself. [`sessions`] and [`portal`] are what an organization's admin has of all this.
 //! Errors here know nothing of HTTP.
 
 pub mod audit;
@@ -25,5 +25,6 @@ pub mod schedule;
 pub mod seal;
 pub mod sessions;
 pub mod tokens;
+pub mod vault;
 pub mod verification;
 pub mod write;

@@ -5,6 +5,7 @@
 
 mod portal;
 mod providers;
+mod vault;
 
 use std::{fmt, net::SocketAddr, num::NonZeroU32, path::PathBuf, str::FromStr, time::Duration};
 
@@ -15,6 +16,7 @@ use jiff::{Span, SpanRelativeTo};
 pub use self::{
     portal::{PortalFlags, PortalSettings},
     providers::{ProviderFlags, ProviderSettings},
+    vault::{VaultConfig, VaultFlags},
 };
 use crate::domain::{secret::Prefix, token::PlainToken};
 
@@ -154,6 +156,10 @@ pub struct ServeFlags {
     #[command(flatten)]
     pub providers: ProviderFlags,
 
+    /// How organizations' own vaults are asked.
+    #[command(flatten)]
+    pub vault: VaultFlags,
+
     /// How long events are kept; 0s keeps them for ever, else it is a day at least.
     #[arg(long, env = "KEYBROKER_EVENTS_RETENTION", default_value = "0s", value_name = "TIME", value_parser = duration)]
     pub events_retention: Duration,
@@ -202,6 +208,8 @@ pub struct Settings {
     pub token_rate: Option<NonZeroU32>,
     /// How providers are known and asked.
     pub providers: ProviderSettings,
+    /// How organizations' own vaults are asked.
+    pub vault: VaultConfig,
     /// How long events are kept, if not for ever.
     pub events_retention: Option<Duration>,
     /// How the portal is reached and what it looks like.
@@ -249,6 +257,7 @@ impl ServeFlags {
         let store = self.store().map_err(&mut note).ok();
         let bootstrap_token = self.bootstrap_token().map_err(&mut note).ok();
         let providers = self.providers.settings().map_err(&mut note).ok();
+        let vault = self.vault.settings().map_err(&mut note).ok();
         let portal = self.portal.settings().map_err(&mut note).ok();
         if self.store_timeout < Duration::from_millis(100) {
             note(ConfigError("KEYBROKER_STORE_TIMEOUT must be at least 100ms".into()));
@@ -257,8 +266,8 @@ impl ServeFlags {
         if events_retention.is_some_and(|keep| keep < Duration::from_hours(24)) {
             note(ConfigError("KEYBROKER_EVENTS_RETENTION must be at least 1d, or 0s for ever".into()));
         }
-        match (url, store, bootstrap_token, providers, portal) {
-            (Some(url), Some(store), Some(bootstrap_token), Some(providers), Some(portal))
+        match (url, store, bootstrap_token, providers, vault, portal) {
+            (Some(url), Some(store), Some(bootstrap_token), Some(providers), Some(vault), Some(portal))
                 if faults.is_empty() =>
             {
                 Ok(Settings {
@@ -277,6 +286,7 @@ impl ServeFlags {
                     token_rate: self.token_rate,
                     events_retention,
                     providers,
+                    vault,
                     portal,
                     shutdown_grace: self.shutdown_grace,
                 })

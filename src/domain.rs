@@ -21,3 +21,4 @@ pub mod session;
 pub mod strict;
 pub mod text;
 pub mod token;
+pub mod vault;

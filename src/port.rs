@@ -1,5 +1,5 @@
 //! What the broker needs of the outside, as traits: a store for secrets, an index of what is in it, the
-//! audit log, and the way to the providers' APIs.
+//! audit log, and the ways to the providers' APIs and the organizations' own vaults.
 //!
 //! To add a store: implement [`store::Store`] in `adapter` and name it in `config` and `app`.
 
@@ -8,3 +8,4 @@ pub mod index;
 pub mod providers;
 pub mod sessions;
 pub mod store;
+pub mod vault;

@@ -12,6 +12,7 @@ mod seal;
 mod sessions;
 mod system;
 mod tokens;
+mod vaults;
 mod writes;
 
 use std::{fs::File, future::Future, io, path::PathBuf, time::Duration};

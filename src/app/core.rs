@@ -6,10 +6,11 @@ use std::sync::Arc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    adapter::{providers::ProviderClient, sql::Database},
+    adapter::{lambda::VaultClient, providers::ProviderClient, sql::Database},
     broker::{
         cache::{CacheSettings, CredentialCache},
         connections::Connections,
+        vault::{self, VaultReader, VaultSettings, Vaults},
         verification::{self, VerificationSettings, Verifier},
         write::{WriteLimits, Writer},
     },
@@ -17,6 +18,7 @@ use crate::{
     domain::{
         clock::{Clock, Random},
         provider::Catalogue,
+        vault::UrlRules,
     },
     port::store::Store,
 };
@@ -36,6 +38,8 @@ pub(super) struct Core {
     pub writer: Arc<Writer>,
     pub verifier: Verifier,
     pub connections: Connections,
+    pub vault_reader: VaultReader,
+    pub vaults: Vaults,
     /// Ends what waits.
     pub stop: CancellationToken,
     /// Writes under way, which outlive their requests.
@@ -50,9 +54,11 @@ impl Core {
         let index = Arc::new(database.clone());
         let (stop, under_way) = (CancellationToken::new(), TaskTracker::new());
         let providers = &settings.providers;
+        let vault_reader = vault_reader(settings, store);
         let verifier = Verifier::new(verification::Parts {
             index: index.clone(),
             store: Arc::clone(store),
+            vault: vault_reader.clone(),
             catalogue: Arc::clone(catalogue),
             apis: Arc::new(ProviderClient::new(providers.timeout, providers.allow_private_addresses)),
             clock: Arc::clone(clock),
@@ -61,8 +67,19 @@ impl Core {
             under_way: under_way.clone(),
             stop: stop.clone(),
         });
+        let vaults = Vaults::new(vault::Parts {
+            vaults: index.clone(),
+            connections: index.clone(),
+            store: Arc::clone(store),
+            reader: vault_reader.clone(),
+            cache: cache.clone(),
+            catalogue: Arc::clone(catalogue),
+            clock: Arc::clone(clock),
+            random: Arc::clone(random),
+            store_timeout: settings.store_timeout,
+        });
         let writer = Arc::new(Writer {
-            index,
+            index: index.clone(),
             store: Arc::clone(store),
             cache: cache.clone(),
             catalogue: Arc::clone(catalogue),
@@ -73,7 +90,18 @@ impl Core {
             check_every: providers.every,
             left_open: Arc::default(),
         });
-        let connections = Connections::new(Arc::clone(&writer), under_way.clone(), verifier.clone());
-        Self { cache, writer, verifier, connections, stop, under_way }
+        let connections = Connections::new(Arc::clone(&writer), under_way.clone(), verifier.clone(), index);
+        Self { cache, writer, verifier, connections, vault_reader, vaults, stop, under_way }
     }
+}
+
+fn vault_reader(settings: &Settings, store: &Arc<dyn Store>) -> VaultReader {
+    let allow_private = settings.providers.allow_private_addresses;
+    let config = &settings.vault;
+    let settings = VaultSettings {
+        timeout: config.timeout,
+        concurrency: config.concurrency,
+        rules: UrlRules { hosts: config.hosts.clone(), allow_http: allow_private },
+    };
+    VaultReader::new(Arc::clone(store), Arc::new(VaultClient::new(allow_private)), settings)
 }

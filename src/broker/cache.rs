@@ -1,4 +1,4 @@
-//! The cache of managed credentials, and the one load that many readers share.
+//! The cache of managed credentials and of the ways to customer vaults, and the one load that many readers share.
 //!
 //! It is part of the broker and not an adapter, because it is policy: how long a value may be served,
 //! when a stale one may stand in, and what a write does to loads that began before it.
@@ -23,11 +23,11 @@ use futures_util::{
 };
 use metrics::{Counter, counter};
 
-use super::error::Error;
+use super::{error::Error, vault::Route};
 use crate::domain::{
     clock::Clock,
     connection::Source,
-    id::ProviderName,
+    id::{OrgId, ProviderName},
     secret::{Credentials, SecretName, Version},
 };
 
@@ -60,6 +60,26 @@ impl Served {
     }
 }
 
+/// What is kept of a connection.
+#[derive(Clone)]
+pub enum Kept {
+    /// Its keys.
+    Keys(Arc<Served>),
+    /// How to ask its organization's own vault for them, each time.
+    Vault(Arc<Route>),
+}
+
+impl Kept {
+    /// An estimate of its memory with what the cache adds, in bytes.
+    fn weight(&self, name: &SecretName) -> u32 {
+        const ROUTE: u32 = 2_048;
+        match self {
+            Self::Keys(served) => served.weight(name),
+            Self::Vault(_) => ROUTE,
+        }
+    }
+}
+
 /// How the cache behaves.
 #[derive(Debug, Clone, Copy)]
 pub struct CacheSettings {
@@ -83,8 +103,8 @@ pub enum Freshness {
 /// How long a failing store is left alone while stale values stand in.
 const RETRY_AFTER_FAILURE: Duration = Duration::from_secs(5);
 
-type Load = Shared<BoxFuture<'static, Result<Arc<Served>, Error>>>;
-type WeakLoad = WeakShared<BoxFuture<'static, Result<Arc<Served>, Error>>>;
+type Load = Shared<BoxFuture<'static, Result<Kept, Error>>>;
+type WeakLoad = WeakShared<BoxFuture<'static, Result<Kept, Error>>>;
 
 /// The cache. Clones share it.
 #[derive(Clone)]
@@ -103,7 +123,7 @@ struct Inner {
 }
 
 struct Entry {
-    served: Arc<Served>,
+    kept: Kept,
     loaded_at: Duration,
     /// Milliseconds of uptime before which a stale value is served without asking the store.
     retry_at: AtomicU64,
@@ -118,7 +138,7 @@ impl CredentialCache {
         Self(Arc::new(Inner {
             entries: moka::sync::Cache::builder()
                 .max_capacity(settings.max_bytes)
-                .weigher(|name: &SecretName, entry: &Arc<Entry>| entry.served.weight(name))
+                .weigher(|name: &SecretName, entry: &Arc<Entry>| entry.kept.weight(name))
                 .time_to_live(kept)
                 .build(),
             loads: Mutex::default(),
@@ -140,8 +160,8 @@ impl CredentialCache {
         &self,
         name: &SecretName,
         freshness: Freshness,
-        load: impl FnOnce() -> BoxFuture<'static, Result<Served, Error>>,
-    ) -> Result<Arc<Served>, Error> {
+        load: impl FnOnce() -> BoxFuture<'static, Result<Kept, Error>>,
+    ) -> Result<Kept, Error> {
         if freshness == Freshness::Now {
             self.0.bypassed.increment(1);
             return self.load(name, freshness, load).await;
@@ -150,11 +170,11 @@ impl CredentialCache {
         if let Some(entry) = &entry {
             if self.0.is_fresh(entry) {
                 self.0.hits.increment(1);
-                return Ok(Arc::clone(&entry.served));
+                return Ok(entry.kept.clone());
             }
             if self.0.is_resting(entry) {
                 self.0.stale.increment(1);
-                return Ok(Arc::clone(&entry.served));
+                return Ok(entry.kept.clone());
             }
         }
         self.0.misses.increment(1);
@@ -162,7 +182,7 @@ impl CredentialCache {
             (Err(error), Some(entry)) if error.is_outage() && self.0.may_stand_in(&entry) => {
                 self.0.rest(&entry);
                 self.0.stale.increment(1);
-                Ok(Arc::clone(&entry.served))
+                Ok(entry.kept.clone())
             }
             (result, _) => result,
         }
@@ -175,6 +195,16 @@ impl CredentialCache {
         self.0.entries.invalidate(name);
     }
 
+    /// Makes the next read of each of an organization's connections ask the store. Looks at every entry, so
+    /// it is for what seldom happens: a change to where the keys are.
+    pub fn forget_org(&self, org: &OrgId) {
+        let mut loads = self.0.loads();
+        loads.retain(|name, _| name.org() != org);
+        for (name, _) in self.0.entries.iter().filter(|(name, _)| name.org() == org) {
+            self.0.entries.invalidate(&*name);
+        }
+    }
+
     /// Drops, and so wipes, what is past its time. Otherwise that happens only as the cache is used.
     pub fn sweep(&self) {
         self.0.entries.run_pending_tasks();
@@ -184,7 +214,7 @@ impl CredentialCache {
         &self,
         name: &SecretName,
         freshness: Freshness,
-        load: impl FnOnce() -> BoxFuture<'static, Result<Served, Error>>,
+        load: impl FnOnce() -> BoxFuture<'static, Result<Kept, Error>>,
     ) -> Load {
         let mut loads = self.0.loads();
         if freshness == Freshness::Cached
@@ -196,7 +226,7 @@ impl CredentialCache {
         let landing = Landing { cache: Arc::clone(&self.0), name: name.clone(), id };
         let work = load();
         let shared = async move {
-            let result = work.await.map(Arc::new);
+            let result = work.await;
             landing.land(&result);
             result
         }
@@ -247,16 +277,16 @@ struct Landing {
 }
 
 impl Landing {
-    fn land(&self, result: &Result<Arc<Served>, Error>) {
+    fn land(&self, result: &Result<Kept, Error>) {
         let cache = &self.cache;
         let loads = cache.loads();
         if loads.get(&self.name).is_none_or(|(id, _)| *id != self.id) {
             return;
         }
         match result {
-            Ok(served) if !cache.settings.ttl.is_zero() => {
+            Ok(kept) if !cache.settings.ttl.is_zero() => {
                 let loaded_at = cache.clock.uptime();
-                let entry = Entry { served: Arc::clone(served), loaded_at, retry_at: AtomicU64::new(0) };
+                let entry = Entry { kept: kept.clone(), loaded_at, retry_at: AtomicU64::new(0) };
                 cache.entries.insert(self.name.clone(), Arc::new(entry));
             }
             Err(error) if error.is_absence() => cache.entries.invalidate(&self.name),

@@ -79,6 +79,13 @@ impl Follower {
         if change.r#type == Some(EventType::CredentialsRead) {
             return; // Told, but nothing changed.
         }
+        let moves = matches!(
+            change.r#type,
+            Some(EventType::VaultEnabled | EventType::VaultDisabled | EventType::VaultTokenCreated)
+        );
+        if let Some(org) = change.org.as_ref().filter(|_| moves) {
+            self.cache.forget_org(org);
+        }
         if let Some(name) = change.secret.as_ref().filter(|_| !change.own) {
             self.cache.forget(name);
         }

@@ -12,13 +12,17 @@ use super::{
 use crate::{
     domain::{
         access::{Inspect, Permit, Visitor, Write},
-        connection::Connection,
+        connection::{Connection, Source},
         id::{ConnectionName, OrgId, ProviderName},
         precondition::Precondition,
         provider::{Catalogue, FieldError, Outcome, Provider, SentField},
         secret::{Credentials, SecretName},
+        vault::VaultRecord,
     },
-    port::index::{Answer, LabelChange, Page, Plan},
+    port::{
+        index::{Answer, LabelChange, Page, Plan},
+        vault::VaultIndex,
+    },
 };
 
 /// The connections' use cases.
@@ -29,14 +33,15 @@ pub struct Connections {
     /// shutdown waits for them.
     under_way: TaskTracker,
     verifier: Verifier,
+    vaults: Arc<dyn VaultIndex>,
 }
 
 /// What a caller wants a connection to be.
 pub struct Wanted {
     /// The provider; may be left out where it is clear.
     pub provider: Option<ProviderName>,
-    /// The fields as they came.
-    pub credentials: Vec<(String, SentField)>,
+    /// The fields as they came; none at all for a connection whose keys are in the organization's vault.
+    pub credentials: Option<Vec<(String, SentField)>>,
     /// The label.
     pub label: LabelChange,
     /// Whether the provider is asked first, where there is a way.
@@ -44,10 +49,16 @@ pub struct Wanted {
 }
 
 impl Connections {
-    /// Connections whose writes `writer` carries out, and whose keys `verifier` tries.
+    /// Connections whose writes `writer` carries out, and whose keys `verifier` tries; `vaults` tells whose keys
+    /// are elsewhere.
     #[must_use]
-    pub fn new(writer: Arc<Writer>, under_way: TaskTracker, verifier: Verifier) -> Self {
-        Self { writer, under_way, verifier }
+    pub fn new(
+        writer: Arc<Writer>,
+        under_way: TaskTracker,
+        verifier: Verifier,
+        vaults: Arc<dyn VaultIndex>,
+    ) -> Self {
+        Self { writer, under_way, verifier, vaults }
     }
 
     /// The catalogue.
@@ -61,7 +72,7 @@ impl Connections {
     /// # Errors
     /// [`Error::NotFound`], or what the database failed with.
     pub async fn find(&self, permit: &Permit<Inspect>) -> Result<Connection, Error> {
-        self.known(permit.on()).await?.ok_or(Error::NotFound)
+        self.known(permit.on()).await?.map(|connection| self.seen(connection)).ok_or(Error::NotFound)
     }
 
     /// A connection as a visitor of the portal may see it; nothing, if there is none of that name.
@@ -77,7 +88,7 @@ impl Connections {
         let found = self.writer.index.find_connection(visitor.org(), name).await?;
         let Some(connection) = found else { return Ok(None) };
         visitor.permit::<Inspect>(name.clone(), &connection.provider)?;
-        Ok(Some(connection))
+        Ok(Some(self.seen(connection)))
     }
 
     /// A page of an organization's connections, in the order of their names.
@@ -90,7 +101,8 @@ impl Connections {
         after: Option<&ConnectionName>,
         limit: u16,
     ) -> Result<Page<Connection, ConnectionName>, Error> {
-        Ok(self.writer.index.list_connections(permit.on(), after, limit).await?)
+        let (page, next) = self.writer.index.list_connections(permit.on(), after, limit).await?;
+        Ok((page.into_iter().map(|connection| self.seen(connection)).collect(), next))
     }
 
     /// Creates or replaces. The same keys again make no new version.
@@ -123,11 +135,17 @@ impl Connections {
         ask: Ask,
     ) -> Result<(Answer, Option<Verdict>), Error> {
         if let Some(answer) = self.writer.answered(permit.on(), &terms).await? {
-            return Ok((answer, None));
+            return Ok((Answer { connection: self.seen(answer.connection), ..answer }, None));
         }
         let provider = self.provider(permit.on(), wanted.provider).await?;
         let entry = self.writer.catalogue.get(&provider).ok_or_else(Error::unknown_provider)?;
-        let credentials = entry.check(wanted.credentials).map_err(Error::InvalidCredentials)?;
+        let Some(fields) = wanted.credentials else {
+            return Ok((self.register(permit, entry, wanted.label, terms).await?, None));
+        };
+        if !entry.oauth && self.vault(permit.on()).await?.is_some_and(|vault| vault.enabled) {
+            return Err(Error::Conflict(Conflict::KeysInVault));
+        }
+        let credentials = entry.check(fields).map_err(Error::InvalidCredentials)?;
         let verdict = if wanted.verify && entry.verification().is_some() {
             self.not_in_vain(permit.on(), &provider, &terms).await?;
             Some(self.tried(entry, &credentials, ask).await?)
@@ -138,6 +156,32 @@ impl Connections {
         let plan = Plan::Put { provider, label: wanted.label, verified_at };
         let answer = self.write(permit, plan, Work::Put(credentials), terms).await?;
         Ok((answer, verdict))
+    }
+
+    /// Makes a connection without keys, for an organization that has a vault for them.
+    async fn register(
+        &self,
+        permit: Permit<Write>,
+        provider: &Provider,
+        label: LabelChange,
+        terms: Terms,
+    ) -> Result<Answer, Error> {
+        if provider.oauth || self.vault(permit.on()).await?.is_none() {
+            let message = "is required, unless the organization keeps its keys in its own vault";
+            return Err(Error::InvalidCredentials(vec![FieldError::new("credentials", message)]));
+        }
+        let (writer, provider) = (Arc::clone(&self.writer), provider.name.clone());
+        self.to_its_end(async move { writer.register(&permit, provider, label, &terms).await }).await
+    }
+
+    async fn vault(&self, name: &SecretName) -> Result<Option<VaultRecord>, Error> {
+        Ok(self.vaults.find_vault(name.org()).await?)
+    }
+
+    /// A connection as its organization sees it.
+    fn seen(&self, connection: Connection) -> Connection {
+        let provider = self.writer.catalogue.get(&connection.provider);
+        connection.seen(provider)
     }
 
     /// Refuses early what would be refused later anyway, so that no key is tried in vain.
@@ -202,6 +246,10 @@ impl Connections {
     /// # Errors
     /// As [`Connections::put`], and a conflict if there is nothing to go back to.
     pub async fn roll_back(&self, permit: Permit<Write>, terms: Terms) -> Result<Answer, Error> {
+        let known = self.known(permit.on()).await?;
+        if known.is_some_and(|known| self.seen(known).source == Source::CustomerVault) {
+            return Err(Error::Conflict(Conflict::KeysInVault));
+        }
         self.write(permit, Plan::RollBack, Work::RollBack, terms).await
     }
 
@@ -230,7 +278,9 @@ impl Connections {
         write: impl Future<Output = Result<Answer, Error>> + Send + 'static,
     ) -> Result<Answer, Error> {
         // Why it ended is not repeated: a panic's text may hold what a caller sent.
-        self.under_way.spawn(write).await.map_err(|_| Error::Internal("a write panicked".into()))?
+        let ended = self.under_way.spawn(write).await;
+        let answer = ended.map_err(|_| Error::Internal("a write panicked".into()))??;
+        Ok(Answer { connection: self.seen(answer.connection), ..answer })
     }
 
     /// The provider meant: the one named, else the connection's own, else the one of the same name.

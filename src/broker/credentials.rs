@@ -5,15 +5,18 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 
 use super::{
-    cache::{CredentialCache, Freshness, Served},
+    cache::{CredentialCache, Freshness, Kept, Served},
     current::current_keys,
     error::Error,
     reads::ReadLog,
+    vault::VaultReader,
 };
 use crate::{
     domain::{
         access::{Permit, Read},
         clock::Clock,
+        connection::{Connection, Place, Source},
+        provider::Catalogue,
         secret::Version,
     },
     port::{
@@ -24,12 +27,24 @@ use crate::{
 
 /// Reads credentials, from memory where it may.
 #[derive(Clone)]
-pub struct CredentialReader {
-    index: Arc<dyn ConnectionIndex>,
-    store: Arc<dyn Store>,
-    cache: CredentialCache,
-    reads: ReadLog,
-    clock: Arc<dyn Clock>,
+pub struct CredentialReader(Arc<Parts>);
+
+/// What reading works with.
+pub struct Parts {
+    /// Where connections are.
+    pub index: Arc<dyn ConnectionIndex>,
+    /// Where managed keys are.
+    pub store: Arc<dyn Store>,
+    /// The way to the others.
+    pub vault: VaultReader,
+    /// Which providers' keys may be there.
+    pub catalogue: Arc<Catalogue>,
+    /// What is in memory.
+    pub cache: CredentialCache,
+    /// What is told of every read.
+    pub reads: ReadLog,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
 }
 
 /// What a reader is answered.
@@ -42,16 +57,10 @@ pub enum Reading {
 }
 
 impl CredentialReader {
-    /// A reader of `store`, by way of `cache`, that tells `reads` what it gives out.
+    /// A reader of these parts.
     #[must_use]
-    pub fn new(
-        index: Arc<dyn ConnectionIndex>,
-        store: Arc<dyn Store>,
-        cache: CredentialCache,
-        reads: ReadLog,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
-        Self { index, store, cache, reads, clock }
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
     }
 
     /// The current credentials, unless the caller holds their version.
@@ -69,7 +78,10 @@ impl CredentialReader {
             let (reader, permit) = (self.clone(), permit.clone());
             async move { reader.load(&permit).await }.boxed()
         };
-        let served = self.cache.read(permit.on(), freshness, load).await?;
+        let served = match self.0.cache.read(permit.on(), freshness, load).await? {
+            Kept::Keys(served) => served,
+            Kept::Vault(route) => Arc::new(self.0.vault.read(&route).await?),
+        };
         self.give(permit, served, held).await
     }
 
@@ -82,16 +94,18 @@ impl CredentialReader {
         permit: &Permit<Read>,
         held: impl Fn(&Version) -> bool + Send,
     ) -> Result<Reading, Error> {
-        let name = permit.on();
-        let connection = self.index.find_connection(name.org(), name.connection()).await?;
-        let connection = connection.ok_or(Error::NotFound)?;
+        let parts = &self.0;
+        let connection = self.connection(permit).await?;
+        if connection.place(parts.catalogue.get(&connection.provider)) != Place::Store {
+            return Err(Error::NotFound);
+        }
         let previous = connection.previous.ok_or(Error::NotFound)?;
-        let secret = self.store.get(permit, Which::Version(&previous)).await?.ok_or(Error::NotFound)?;
+        let secret = parts.store.get(permit, Which::Version(&previous)).await?.ok_or(Error::NotFound)?;
         let served = Served {
             provider: connection.provider,
             credentials: secret.credentials()?,
             version: secret.version,
-            source: connection.source,
+            source: Source::Managed,
         };
         self.give(permit, Arc::new(served), held).await
     }
@@ -106,20 +120,32 @@ impl CredentialReader {
         if held(&served.version) {
             return Ok(Reading::Held(served.version.clone()));
         }
-        self.reads.record(permit, &served.version).await?;
+        self.0.reads.record(permit, &served.version).await?;
         Ok(Reading::Keys(served))
     }
 
-    async fn load(&self, permit: &Permit<Read>) -> Result<Served, Error> {
+    async fn load(&self, permit: &Permit<Read>) -> Result<Kept, Error> {
+        let parts = &self.0;
+        let connection = self.connection(permit).await?;
+        let provider = parts.catalogue.get(&connection.provider);
+        match (connection.place(provider), provider) {
+            (Place::Store, _) => {
+                let keys = current_keys(&*parts.store, &*parts.clock, permit, &connection).await?;
+                let (version, credentials) = keys;
+                let (provider, source) = (connection.provider, Source::Managed);
+                Ok(Kept::Keys(Arc::new(Served { provider, credentials, version, source })))
+            }
+            (Place::Vault(access), Some(provider)) => {
+                let route = parts.vault.route(permit, &connection, provider, access).await?;
+                Ok(Kept::Vault(Arc::new(route)))
+            }
+            // Of a provider that is not in the catalogue any more, the keys' names are not known.
+            (Place::Vault(_), None) | (Place::Nowhere, _) => Err(Error::NotFound),
+        }
+    }
+
+    async fn connection(&self, permit: &Permit<Read>) -> Result<Connection, Error> {
         let name = permit.on();
-        let connection = self
-            .index
-            .find_connection(name.org(), name.connection())
-            .await?
-            .filter(|connection| !connection.is_disconnected())
-            .ok_or(Error::NotFound)?;
-        let keys = current_keys(&*self.store, &*self.clock, permit, &connection).await?;
-        let (version, credentials) = keys;
-        Ok(Served { provider: connection.provider, credentials, version, source: connection.source })
+        self.0.index.find_connection(name.org(), name.connection()).await?.ok_or(Error::NotFound)
     }
 }

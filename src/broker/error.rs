@@ -7,6 +7,7 @@ use crate::{
         access::{Denied, Scope},
         provider::FieldError,
         secret::NotCredentials,
+        vault::VaultFault,
     },
     port::{index::IndexError, store::StoreError},
 };
@@ -37,6 +38,9 @@ pub enum Error {
     /// The provider did not say whether the key works; the text says why, and is for the caller.
     #[error("the provider is unreachable: {0}")]
     ProviderUnreachable(String),
+    /// The organization's own vault gave no keys.
+    #[error("the vault failed: {0}")]
+    Vault(#[from] VaultFault),
     /// The link was opened before, or it or its visit is too old.
     #[error("the link is spent or expired")]
     LinkExpired,
@@ -87,6 +91,14 @@ pub enum Conflict {
     NothingToRollBackTo,
     /// The idempotency key came with another request before.
     IdempotencyKeyReused,
+    /// The organization keeps its keys in its own vault.
+    KeysInVault,
+    /// Another change to the organization's vault is under way.
+    VaultChangeUnderWay,
+    /// No token was made for the vault yet.
+    NoVaultToken,
+    /// Nobody said where the vault is.
+    NoVaultUrl,
 }
 
 /// When a failing upstream is worth another try.

@@ -187,7 +187,7 @@ impl Importer {
         let (provider, label) = (row.provider.clone(), row.label.clone());
         match &row.credentials {
             Some(credentials) => {
-                let credentials = fields_of(credentials);
+                let credentials = Some(fields_of(credentials));
                 let wanted = Wanted { provider: Some(provider), credentials, label, verify: false };
                 self.connections.put(permit, wanted, Terms::default()).await
             }
@@ -212,6 +212,9 @@ impl Importer {
             Error::ScheduledForDeletion => {
                 format!("AWS is deleting {secret}; restore it there, or wait until it is gone")
             }
+            Error::Conflict(Conflict::KeysInVault) => {
+                "the organization keeps its keys in its own vault; disable that first".into()
+            }
             Error::TooLarge => format!("credentials {}", too_large()),
             Error::StoreRefused(reason) => {
                 if self.refusals.fetch_add(1, Ordering::Relaxed) + 1 >= HOPELESS {
@@ -225,6 +228,7 @@ impl Importer {
             | Error::Unauthenticated(_)
             | Error::MissingScope(_)
             | Error::LinkExpired
+            | Error::Vault(_)
             | Error::KeyRejected(_)
             | Error::ProviderUnreachable(_)
             | Error::PreconditionFailed

@@ -120,7 +120,7 @@ impl Portal {
         self.sessions.count_attempt(&visit.session).await?;
         let wanted = Wanted {
             provider: Some(provider),
-            credentials: filled.fields,
+            credentials: Some(filled.fields),
             label: filled.label,
             verify: true,
         };

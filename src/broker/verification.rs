@@ -19,12 +19,12 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::reports::Reports;
-use super::{current::current_keys, error::Error};
+use super::{current::current_keys, error::Error, vault::VaultReader};
 use crate::{
     domain::{
         access::{Actor, MayRead, Permit, Read, SystemTask, Write},
         clock::{Clock, Random},
-        connection::{Connection, Status},
+        connection::{Connection, Place, Status},
         event::{Event, EventType, RequestId},
         id::ProviderName,
         provider::{ApiAnswer, Catalogue, Fact, Method, Outcome, Provider, Verification},
@@ -78,6 +78,8 @@ pub struct Parts {
     pub index: Arc<dyn ConnectionIndex>,
     /// Where keys are.
     pub store: Arc<dyn Store>,
+    /// The way to those that organizations keep themselves.
+    pub vault: VaultReader,
     /// How each provider is asked.
     pub catalogue: Arc<Catalogue>,
     /// The way to them.
@@ -146,7 +148,8 @@ impl Verifier {
             let verifier = self.clone();
             self.0.parts.under_way.spawn(async move { verifier.look_into(permit, request_id).await });
         }
-        Ok(connection)
+        let provider = self.0.parts.catalogue.get(&connection.provider);
+        Ok(connection.seen(provider))
     }
 
     async fn look_into(&self, permit: Permit<Read>, request_id: Option<RequestId>) {
@@ -307,7 +310,15 @@ impl Verifier {
             Some(provider) if provider.verification().is_none() => return unsupported(no_way(provider)),
             Some(provider) => provider,
         };
-        let (version, credentials) = current_keys(&*parts.store, &*parts.clock, permit, connection).await?;
+        let (version, credentials) = match connection.place(Some(provider)) {
+            Place::Store => current_keys(&*parts.store, &*parts.clock, permit, connection).await?,
+            Place::Vault(access) => {
+                let route = parts.vault.route(permit, connection, provider, access).await?;
+                let served = parts.vault.read(&route).await?;
+                (served.version, served.credentials)
+            }
+            Place::Nowhere => return Err(Error::NotFound),
+        };
         Ok((version, self.ask(provider, &credentials, Ask::WithFacts).await))
     }
 
@@ -359,8 +370,12 @@ impl Verifier {
     }
 
     async fn connected(&self, name: &SecretName) -> Result<Connection, Error> {
-        let found = self.0.parts.index.find_connection(name.org(), name.connection()).await?;
-        found.filter(|connection| !connection.is_disconnected()).ok_or(Error::NotFound)
+        let parts = &self.0.parts;
+        let found = parts.index.find_connection(name.org(), name.connection()).await?;
+        let has_keys = |connection: &Connection| {
+            connection.place(parts.catalogue.get(&connection.provider)) != Place::Nowhere
+        };
+        found.filter(has_keys).ok_or(Error::NotFound)
     }
 
     fn unsupported(&self, detail: String) -> Verdict {

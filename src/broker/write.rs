@@ -15,10 +15,13 @@
 //! An adoption takes over what another program wrote into the store: its second step only reads, and its third
 //! takes over the version that it read. Nothing has the intent's own version, so one that was left is dropped.
 //!
+//! A registration leaves the store alone: the keys of its connection are in the organization's own vault.
+//!
 //! A lease outlasts the time limit of its writer, so nobody settles what a living writer may still do.
 
 mod adopt;
 mod outcome;
+mod register;
 mod settle;
 
 use std::{sync::Arc, time::Duration};
@@ -36,7 +39,7 @@ use crate::{
     domain::{
         access::{Permit, Write},
         clock::{Clock, Random},
-        connection::{Connection, Status},
+        connection::{Connection, Source, Status},
         event::{Event, RequestId},
         idempotency::IdempotencyKey,
         precondition::Precondition,
@@ -259,9 +262,13 @@ impl Writer {
         let (credentials, unchanged) = prepared.map_err(|_| too_late())??;
         match (unchanged, before) {
             // Disconnecting again changes nothing, and is no event.
-            (true, Some(connection)) if matches!(intent.plan, Plan::Disconnect { .. }) => {
+            (true, Some(connection)) if is_erasure(intent) => {
                 self.index.drop_write(&intent.org, intent).await?;
                 Ok(Answer { outcome: Outcome::Disconnected, connection })
+            }
+            // Made for the vault, it has nothing in the store to erase.
+            (false, Some(before)) if before.source == Source::CustomerVault && is_erasure(intent) => {
+                self.complete(intent, Some(before), &credentials, false).await
             }
             (true, before) => self.complete(intent, before, &credentials, true).await,
             (false, before) => self.store_and_complete(permit, intent, before, &credentials, deadline).await,
@@ -394,6 +401,10 @@ impl Writer {
             Err(error) => Err(Failure::Unknown(error.into())),
         }
     }
+}
+
+fn is_erasure(intent: &Intent) -> bool {
+    matches!(intent.plan, Plan::Disconnect { .. })
 }
 
 fn too_late() -> Error {

@@ -12,7 +12,7 @@ use crate::{
         sessions::{LINK_LASTS, NewSession},
         tokens::{NewToken, operator},
     },
-    config::{DatabaseUrl, LogFlags, PortalFlags, ProviderFlags, Settings, StoreSettings},
+    config::{DatabaseUrl, LogFlags, PortalFlags, ProviderFlags, Settings, StoreSettings, VaultFlags},
     domain::{
         access::Reach,
         id::OrgId,
@@ -35,6 +35,10 @@ pub(super) struct Dev {
 
     #[command(flatten)]
     providers: ProviderFlags,
+
+    /// How organizations' own vaults are asked.
+    #[command(flatten)]
+    vault: VaultFlags,
 
     #[command(flatten)]
     portal: PortalFlags,
@@ -84,6 +88,7 @@ impl Dev {
             bootstrap_token: None,
             token_rate: None::<NonZeroU32>,
             providers: self.providers.settings()?,
+            vault: self.vault.settings()?,
             portal: self.portal.settings()?,
             events_retention: None,
             shutdown_grace: Duration::from_secs(5),

@@ -394,7 +394,14 @@ actions! {
     Invite => SessionsWrite,
     /// To make, list and revoke tokens.
     ManageTokens => TokensWrite,
+    /// To say where the organization's own vault is, and whether its keys are read from it.
+    ManageVault => VaultWrite,
 }
+
+/// To ask an organization's vault: it opens the vault's URL and token, and no connection's keys. No token
+/// allows it by itself; it comes with a permit for something that needs the vault.
+#[derive(Debug, Clone, Copy)]
+pub struct UseVault;
 
 /// What a visitor of the portal may do. Never [`Read`]: no page shows a key.
 pub trait PortalAction: Action {}
@@ -402,6 +409,7 @@ pub trait PortalAction: Action {}
 impl PortalAction for Write {}
 impl PortalAction for Inspect {}
 impl PortalAction for Audit {}
+impl PortalAction for ManageVault {}
 
 /// A permit with which the store may be read.
 ///
@@ -410,19 +418,49 @@ impl PortalAction for Audit {}
 pub trait MayRead: sealed::Sealed + Send + Sync {
     /// The secret that may be read.
     fn secret(&self) -> &SecretName;
+
+    /// The permit to ask the same organization's vault, for when the keys are there.
+    fn vault(&self) -> Permit<UseVault>;
 }
 
 impl<A, On> sealed::Sealed for Permit<A, On> {}
 
-impl MayRead for Permit<Read> {
-    fn secret(&self) -> &SecretName {
-        &self.on
+macro_rules! may_read {
+    ($($action:ident),+) => {$(
+        impl MayRead for Permit<$action> {
+            fn secret(&self) -> &SecretName {
+                &self.on
+            }
+
+            fn vault(&self) -> Permit<UseVault> {
+                self.on_vault(self.on.org())
+            }
+        }
+    )+};
+}
+
+may_read!(Read, Write, UseVault);
+
+impl<A, On> Permit<A, On> {
+    fn on_vault<B>(&self, org: &OrgId) -> Permit<B> {
+        let on = SecretName::vault(org.clone());
+        Permit { on, actor: Arc::clone(&self.actor), action: PhantomData }
     }
 }
 
-impl MayRead for Permit<Write> {
-    fn secret(&self) -> &SecretName {
-        &self.on
+impl Permit<Inspect, OrgId> {
+    /// The permit to see where the organization's vault is.
+    #[must_use]
+    pub fn vault(&self) -> Permit<UseVault> {
+        self.on_vault(&self.on)
+    }
+}
+
+impl Permit<ManageVault, OrgId> {
+    /// The permit to keep where the organization's vault is.
+    #[must_use]
+    pub fn vault_secret(&self) -> Permit<Write> {
+        self.on_vault(&self.on)
     }
 }
 

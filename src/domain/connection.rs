@@ -26,8 +26,11 @@ pub struct Connection {
     pub label: Option<Label>,
     /// Whether its keys can be used.
     pub status: Status,
-    /// Where its keys are.
+    /// Where it was made for: one made for the vault has nothing in the store.
     pub source: Source,
+    /// While the organization's vault is enabled: the version of the secret that tells how to ask it.
+    #[serde(default)]
+    pub vault: Option<Version>,
     /// The version that is current in the store.
     pub version: Version,
     /// How many versions there were, this one included. Orders versions whatever the clocks say.
@@ -54,10 +57,55 @@ impl Connection {
         SecretName::new(self.org.clone(), self.name.clone())
     }
 
-    /// Whether there are no keys to read.
+    /// Whether it was disconnected.
     #[must_use]
     pub fn is_disconnected(&self) -> bool {
         self.status == Status::Disconnected
+    }
+
+    /// Where its keys are, by what the catalogue says of its provider.
+    #[must_use]
+    pub fn place(&self, provider: Option<&Provider>) -> Place<'_> {
+        let may_move = provider.is_none_or(|provider| !provider.oauth);
+        match (&self.vault, self.source) {
+            _ if self.is_disconnected() => Place::Nowhere,
+            (Some(access), _) if may_move => Place::Vault(access),
+            (_, Source::Managed) => Place::Store,
+            (_, Source::CustomerVault) => Place::Nowhere,
+        }
+    }
+
+    /// It as its organization sees it: of keys in the vault nothing is known, and without the vault a
+    /// connection made for it has none.
+    #[must_use]
+    pub fn seen(self, provider: Option<&Provider>) -> Self {
+        match self.place(provider) {
+            Place::Store => Self { source: Source::Managed, ..self },
+            Place::Vault(_) => Self { source: Source::CustomerVault, fields: Vec::new(), ..self },
+            Place::Nowhere => Self { status: Status::Disconnected, ..self },
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn sample(name: ConnectionName, provider: ProviderName) -> Self {
+        let at = Timestamp::UNIX_EPOCH;
+        Self {
+            org: "acme".parse().expect("an id"),
+            name,
+            provider,
+            label: None,
+            status: Status::Active,
+            source: Source::Managed,
+            vault: None,
+            version: "0".repeat(32).parse().expect("a version"),
+            generation: 1,
+            previous: None,
+            fields: Vec::new(),
+            verified_at: None,
+            check_after: None,
+            created_at: at,
+            updated_at: at,
+        }
     }
 }
 
@@ -121,6 +169,19 @@ pub enum Status {
 pub enum Source {
     /// In keybroker's own store.
     Managed,
+    /// In the organization's own vault.
+    CustomerVault,
+}
+
+/// Where to go for a connection's keys at this moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place<'a> {
+    /// To the store.
+    Store,
+    /// To the organization's vault, whose URL and token this version of its secret holds.
+    Vault(&'a Version),
+    /// There are none.
+    Nowhere,
 }
 
 macro_rules! stored_as_text {
@@ -149,7 +210,7 @@ macro_rules! stored_as_text {
 pub struct UnknownName;
 
 stored_as_text!(Status { Active = "active", NeedsReconnect = "needs_reconnect", Disconnected = "disconnected" });
-stored_as_text!(Source { Managed = "managed" });
+stored_as_text!(Source { Managed = "managed", CustomerVault = "customer_vault" });
 
 /// What people call a connection: 1 to 200 characters, none of them a control character.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -180,6 +241,28 @@ impl TryFrom<String> for Label {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_are_in_the_vault_while_it_is_enabled() {
+        let catalogue = crate::domain::provider::Catalogue::extended(
+            "[providers.crm]\nextends = \"sendgrid\"\ndisplay_name = \"CRM\"\noauth = true",
+        )
+        .unwrap();
+        let provider = |name: &str| catalogue.get(&name.parse().unwrap());
+        let access: Version = "1".repeat(32).parse().unwrap();
+        let managed = Connection::sample("mail".parse().unwrap(), "sendgrid".parse().unwrap());
+        let in_vault = Connection { vault: Some(access.clone()), ..managed.clone() };
+        let keyless = Connection { source: Source::CustomerVault, ..managed.clone() };
+        let gone = Connection { status: Status::Disconnected, ..in_vault.clone() };
+        assert_eq!(managed.place(provider("sendgrid")), Place::Store);
+        assert_eq!(in_vault.place(provider("sendgrid")), Place::Vault(&access));
+        assert_eq!(in_vault.place(provider("crm")), Place::Store);
+        assert_eq!(in_vault.place(None), Place::Vault(&access));
+        assert_eq!(keyless.place(provider("sendgrid")), Place::Nowhere);
+        assert_eq!(gone.place(provider("sendgrid")), Place::Nowhere);
+        assert_eq!(keyless.seen(provider("sendgrid")).status, Status::Disconnected);
+        assert_eq!(in_vault.seen(provider("sendgrid")).source, Source::CustomerVault);
+    }
 
     #[test]
     fn a_hint_needs_sixteen_characters() {

@@ -90,6 +90,13 @@ identifier!(
     is_provider
 );
 
+impl ConnectionName {
+    /// The one reserved name, which no text is read as: where an organization's vault is kept.
+    pub(super) fn vault() -> Self {
+        Self("_vault".into())
+    }
+}
+
 fn is_org(id: &[u8]) -> bool {
     starts_alphanumeric(id, 128) && id.iter().all(|b| b.is_ascii_alphanumeric() || b"_.@+=-".contains(b))
 }

@@ -38,6 +38,8 @@ pub struct Provider {
     pub fields: Vec<Field>,
     /// Whether any other fields may be there too, all of them secret.
     pub free_fields: bool,
+    /// Whether its keys come from an OAuth flow, and so stay in the store whatever vault there is.
+    pub oauth: bool,
     /// Where its API is, if it has one.
     pub api: Option<Api>,
 }

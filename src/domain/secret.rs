@@ -72,6 +72,12 @@ impl SecretName {
         Self { org, connection }
     }
 
+    /// The place of what it takes to ask the organization's own vault.
+    #[must_use]
+    pub(super) fn vault(org: OrgId) -> Self {
+        Self { org, connection: ConnectionName::vault() }
+    }
+
     /// The organization whose secret it is.
     #[must_use]
     pub fn org(&self) -> &OrgId {
@@ -107,7 +113,7 @@ impl Version {
     /// A new version, later in order than those made before it.
     #[must_use]
     pub fn generate(clock: &dyn Clock, random: &dyn Random) -> Self {
-        Self(time_ordered_id(clock, random).to_string().into())
+        time_ordered_id(clock, random).into()
     }
 
     /// The version as text.
@@ -121,6 +127,12 @@ impl Version {
     pub fn made_at(&self) -> Option<Timestamp> {
         let (seconds, nanos) = Uuid::parse_str(&self.0).ok()?.get_timestamp()?.to_unix();
         Timestamp::new(i64::try_from(seconds).ok()?, i32::try_from(nanos).ok()?).ok()
+    }
+}
+
+impl From<Uuid> for Version {
+    fn from(id: Uuid) -> Self {
+        Self(id.to_string().into())
     }
 }
 

@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 
 use crate::{
     broker::error::{Conflict, Error},
-    domain::{access::Scope, provider::FieldError},
+    domain::{access::Scope, provider::FieldError, vault::VaultFault},
 };
 
 /// A failure on its way to the caller.
@@ -123,6 +123,14 @@ problems! {
     rate_limited: TOO_MANY_REQUESTS, "rate_limited", "Too many requests";
     /// The provider did not answer.
     provider_unreachable: BAD_GATEWAY, "provider_unreachable", "The provider does not answer";
+    /// The organization's own vault did not answer.
+    vault_unreachable: BAD_GATEWAY, "vault_unreachable", "The customer vault does not answer";
+    /// It refused the token.
+    vault_unauthorized: BAD_GATEWAY, "vault_unauthorized", "The customer vault refuses the token";
+    /// It has no such key.
+    vault_key_missing: BAD_GATEWAY, "vault_key_missing", "The customer vault lacks a key";
+    /// It answered something else than a vault does.
+    vault_bad_response: BAD_GATEWAY, "vault_bad_response", "The customer vault's answer is of no use";
     /// The store refuses.
     store_refused: BAD_GATEWAY, "store_refused", "The store refuses";
     /// The store or the database does not answer.
@@ -198,8 +206,8 @@ pub(super) fn retry_after(wait: Duration) -> HeaderValue {
     HeaderValue::from(u32::try_from(seconds).unwrap_or(u32::MAX))
 }
 
-/// When a provider that did not answer is worth another try.
-const PROVIDER_AGAIN: Duration = Duration::from_secs(5);
+/// When a provider or a vault that did not answer is worth another try.
+const UPSTREAM_AGAIN: Duration = Duration::from_secs(5);
 
 /// The one map. No wildcard: a new failure has to be given its answer here.
 impl From<Error> for Problem {
@@ -222,7 +230,8 @@ impl From<Error> for Problem {
                 "A link opens once, and for a limited time. Go back to the app and ask for a new one.",
             ),
             Error::KeyRejected(detail) => Self::key_rejected(detail),
-            Error::ProviderUnreachable(detail) => Self::provider_unreachable(detail).retry_after(PROVIDER_AGAIN),
+            Error::ProviderUnreachable(detail) => Self::provider_unreachable(detail).retry_after(UPSTREAM_AGAIN),
+            Error::Vault(fault) => vault_problem(&fault),
             Error::PreconditionFailed => Self::precondition_failed(
                 "The connection is not in the state that If-Match or If-None-Match demands. Read it again and decide anew.",
             ),
@@ -251,6 +260,22 @@ impl From<Error> for Problem {
     }
 }
 
+/// The words are those of the portal's table.
+fn vault_problem(fault: &VaultFault) -> Problem {
+    let trouble = fault.trouble();
+    let detail = format!(
+        "The organization's own vault gave no keys: {fault}. {} {}",
+        trouble.cause(),
+        trouble.remedy()
+    );
+    match fault {
+        VaultFault::Unreachable(_) => Problem::vault_unreachable(detail).retry_after(UPSTREAM_AGAIN),
+        VaultFault::Unauthorized(_) => Problem::vault_unauthorized(detail),
+        VaultFault::KeyMissing(_) => Problem::vault_key_missing(detail),
+        VaultFault::BadResponse(_) => Problem::vault_bad_response(detail),
+    }
+}
+
 fn missing_scope(scope: Scope) -> String {
     format!("This needs a token with the scope {scope}. Ask whoever made the token for one.")
 }
@@ -267,6 +292,19 @@ fn conflict_problem(conflict: Conflict) -> Problem {
         Conflict::NothingToRollBackTo => Problem::conflict(
             "There is no previous version to go back to: this is the first one, or the connection was disconnected.",
         ),
+        Conflict::KeysInVault => Problem::conflict(
+            "The organization keeps its keys in its own vault: set them there. Send the request without `credentials`, or disable the vault first.",
+        ),
+        Conflict::VaultChangeUnderWay => {
+            Problem::conflict("Another change to this vault is under way. Try again in a moment.")
+                .retry_after(Duration::from_secs(1))
+        }
+        Conflict::NoVaultToken => Problem::conflict(
+            "The vault has no token yet. Generate one with POST /v1/orgs/{org}/vault/token and set it as AUTH_TOKEN in the function.",
+        ),
+        Conflict::NoVaultUrl => {
+            Problem::conflict("The vault has no URL yet. Send the function URL as `url`.")
+        }
         Conflict::IdempotencyKeyReused => Problem::conflict(
             "This Idempotency-Key came with another request before. Use a new key for a new request.",
         ),

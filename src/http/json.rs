@@ -51,6 +51,20 @@ impl<T: Shape> FromRequest<AppState> for Json<T> {
     }
 }
 
+/// As [`Json`], of a body that may be left out.
+pub(super) struct MaybeJson<T>(pub T);
+
+impl<T: Shape + Default> FromRequest<AppState> for MaybeJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, Problem> {
+        if axum::body::HttpBody::is_end_stream(request.body()) {
+            return Ok(Self(T::default()));
+        }
+        Json::from_request(request, state).await.map(|body| Self(body.value))
+    }
+}
+
 fn expect_json(headers: &HeaderMap) -> Result<(), Problem> {
     let text = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = text.split(';').next().unwrap_or_default().trim();

@@ -101,7 +101,7 @@ fn log(method: &Method, route: &str, id: &RequestId, response: &Response) {
     let (status, id) = (response.status().as_u16(), id.as_str());
     match response.extensions().get::<Problem>() {
         // Not a failure of ours.
-        Some(problem) if problem.code() == "provider_unreachable" => {
+        Some(problem) if problem.code() == "provider_unreachable" || problem.code().starts_with("vault_") => {
             tracing::warn!(%method, route, status, code = problem.code(), request_id = id, "request failed");
         }
         Some(problem) if status >= 500 => {

@@ -35,6 +35,7 @@ use crate::domain::clock::{Clock, Random};
         (name = "connections", description = "An organization's sets of keys, one for each provider account."),
         (name = "credentials", description = "The keys themselves."),
         (name = "sessions", description = "Links to the portal, where an organization's admin connects integrations."),
+        (name = "vault", description = "An organization's own AWS Lambda, which holds its keys instead of the store."),
         (name = "tokens", description = "API tokens. None makes, sees or revokes one that reaches more than itself."),
         (name = "events", description = "The audit log."),
         (name = "service", description = "The service itself."),
@@ -64,6 +65,11 @@ fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(v1::verification::verify_connection))
         .routes(routes!(v1::verification::report_connection))
         .routes(routes!(v1::credentials::read_credentials))
+        .routes(routes!(v1::vault::get_template))
+        .routes(routes!(v1::vault::get_vault, v1::vault::put_vault, v1::vault::delete_vault))
+        .routes(routes!(v1::vault::create_vault_token))
+        .routes(routes!(v1::vault::test_vault))
+        .routes(routes!(v1::vault::list_vault_keys))
         .routes(routes!(v1::events::list_events))
         .routes(routes!(v1::sessions::create_session))
         .routes(routes!(v1::tokens::list_tokens, v1::tokens::create_token))

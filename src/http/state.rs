@@ -5,7 +5,7 @@ use axum::extract::FromRef;
 use crate::{
     broker::{
         connections::Connections, credentials::CredentialReader, events::Events, health::Health,
-        portal::Portal, sessions::Sessions, tokens::Tokens, verification::Verifier,
+        portal::Portal, sessions::Sessions, tokens::Tokens, vault::Vaults, verification::Verifier,
     },
     domain::secret::Prefix,
     http::portal::PortalPages,
@@ -20,6 +20,8 @@ pub struct AppState {
     pub verifier: Verifier,
     /// Their keys.
     pub credentials: CredentialReader,
+    /// Where organizations keep their keys themselves.
+    pub vaults: Vaults,
     /// Connect sessions.
     pub sessions: Sessions,
     /// The portal.

@@ -6,6 +6,7 @@ pub mod events;
 pub mod providers;
 pub mod sessions;
 pub mod tokens;
+pub mod vault;
 pub mod verification;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};

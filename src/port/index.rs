@@ -78,6 +78,13 @@ pub enum Plan {
         /// With which label.
         label: LabelChange,
     },
+    /// No keys of its own: they are in the organization's vault.
+    Register {
+        /// Of which provider.
+        provider: ProviderName,
+        /// With which label.
+        label: LabelChange,
+    },
     /// The previous keys again.
     RollBack,
     /// No keys.
@@ -295,6 +302,8 @@ pub struct Change {
     pub own: bool,
     /// What happened; nothing if only a newer version of keybroker knows.
     pub r#type: Option<EventType>,
+    /// To which organization, if to one.
+    pub org: Option<OrgId>,
     /// To which secret, if to one.
     pub secret: Option<SecretName>,
 }

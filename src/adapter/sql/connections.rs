@@ -5,7 +5,10 @@ use jiff::Timestamp;
 use sqlx::{AnyConnection, Row, any::AnyRow};
 use uuid::Uuid;
 
-use super::{Database, checks, decoded, events, from_json, from_millis, millis, to_json, writes};
+use super::{
+    Database, checks, decoded, events, from_json, from_millis, millis, to_json, vaults::vault_of_connection,
+    writes,
+};
 use crate::{
     domain::{
         connection::{Connection, Label},
@@ -16,12 +19,21 @@ use crate::{
     port::index::{Answer, Begun, Check, ConnectionIndex, IndexError, Intent, Page},
 };
 
-const FIND: &str = "SELECT org, name, provider, label, status, source, version, generation, previous_version, \
-     fields, verified_at, check_after, created_at, updated_at FROM connections WHERE org = $1 AND name = $2";
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT org, name, provider, label, status, source, version, generation, previous_version, fields, \
+             verified_at, check_after, created_at, updated_at, ",
+            vault_of_connection!(),
+            " FROM connections WHERE ",
+            $rest
+        )
+    };
+}
 
-const LIST: &str = "SELECT org, name, provider, label, status, source, version, generation, previous_version, \
-     fields, verified_at, check_after, created_at, updated_at FROM connections WHERE org = $1 AND name > $2 \
-     ORDER BY name LIMIT $3";
+const FIND: &str = select!("org = $1 AND name = $2");
+
+const LIST: &str = select!("org = $1 AND name > $2 ORDER BY name LIMIT $3");
 
 /// Where the keys stay the same, what was found out about them meanwhile stays too, unless this write tried
 /// them later.
@@ -202,6 +214,7 @@ fn connection(row: &AnyRow) -> Result<Connection, sqlx::Error> {
         label: decoded(maybe("label")?.map(Label::try_from).transpose())?,
         status: decoded(text("status")?.parse())?,
         source: decoded(text("source")?.parse())?,
+        vault: decoded(maybe("vault")?.map(|version| version.parse()).transpose())?,
         version: decoded(text("version")?.parse())?,
         generation: row.try_get("generation")?,
         previous: decoded(maybe("previous_version")?.map(|version| version.parse()).transpose())?,

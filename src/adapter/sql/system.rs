@@ -6,7 +6,7 @@ use sqlx::{Row, any::AnyRow};
 
 use super::{Database, checks, sessions, writes};
 use crate::{
-    domain::secret::SecretName,
+    domain::{id::OrgId, secret::SecretName},
     port::index::{Change, IndexError, Intent, SystemIndex},
 };
 
@@ -33,13 +33,17 @@ impl SystemIndex for Database {
         let own = self.origin.to_string();
         self.within(async {
             let change = |row: &AnyRow| {
-                let org = row.try_get::<String, _>("org")?.parse();
+                let org: Option<OrgId> = row.try_get::<String, _>("org")?.parse().ok();
                 let connection = row.try_get::<Option<String>, _>("connection")?.map(|name| name.parse());
                 Ok(Change {
                     number: row.try_get("number")?,
                     own: row.try_get::<String, _>("origin")? == own,
                     r#type: row.try_get::<String, _>("type")?.parse().ok(),
-                    secret: org.ok().zip(connection.and_then(Result::ok)).map(|(o, c)| SecretName::new(o, c)),
+                    secret: org
+                        .clone()
+                        .zip(connection.and_then(Result::ok))
+                        .map(|(o, c)| SecretName::new(o, c)),
+                    org,
                 })
             };
             query.fetch_all(self.pool()).await?.iter().map(change).collect()

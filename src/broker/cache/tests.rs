@@ -27,12 +27,23 @@ fn name() -> SecretName {
     SecretName::new("acme".parse().unwrap(), "vapi".parse().unwrap())
 }
 
-fn served(n: usize) -> Served {
+fn served(n: usize) -> Kept {
+    Kept::Keys(Arc::new(keys(n)))
+}
+
+fn keys(n: usize) -> Served {
     Served {
         provider: "vapi".parse().unwrap(),
         credentials: Credentials::from_json(format!(r#"{{"apiKey":"{n}"}}"#).as_bytes()).unwrap(),
         version: format!("{n:032}").parse().unwrap(),
         source: Source::Managed,
+    }
+}
+
+fn version(kept: &Kept) -> &Version {
+    match kept {
+        Kept::Keys(served) => &served.version,
+        Kept::Vault(_) => panic!("only keys were loaded here"),
     }
 }
 
@@ -48,7 +59,7 @@ impl Fixture {
             .boxed()
         };
         let served = self.cache.read(&name(), freshness, load).await?;
-        Ok(served.version.as_str().parse().unwrap())
+        Ok(version(&served).as_str().parse().unwrap())
     }
 
     async fn read(&self) -> usize {
@@ -150,7 +161,7 @@ async fn what_was_loaded_before_a_write_is_not_seen_after_it() {
         go.send(()).unwrap();
     };
     let (slow, ()) = tokio::join!(slow, meanwhile);
-    assert_eq!(slow.version.as_str(), format!("{:032}", 99), "its own reader began before the write");
+    assert_eq!(version(&slow).as_str(), format!("{:032}", 99), "its own reader began before the write");
     assert_eq!(f.read().await, 1, "and leaves nothing behind");
 }
 
@@ -170,7 +181,7 @@ async fn the_bound_is_in_bytes() {
     let large = || {
         let text = format!(r#"{{"apiKey":"{}"}}"#, "k".repeat(60_000));
         let credentials = Credentials::from_json(text.as_bytes()).unwrap();
-        Ok(Served { credentials, ..served(1) })
+        Ok(Kept::Keys(Arc::new(Served { credentials, ..keys(1) })))
     };
     for i in 0..50 {
         let name = SecretName::new("acme".parse().unwrap(), format!("c{i}").parse().unwrap());
@@ -179,4 +190,22 @@ async fn the_bound_is_in_bytes() {
     f.cache.sweep();
     assert!(f.cache.0.entries.weighted_size() <= 1 << 20);
     assert!(f.cache.0.entries.entry_count() < 20);
+}
+
+#[tokio::test]
+async fn an_organization_is_forgotten_whole_and_alone() {
+    let f = fixture(300, 900);
+    let of = |org: &str, n: usize| {
+        let name = SecretName::new(org.parse().unwrap(), format!("c{n}").parse().unwrap());
+        let cache = f.cache.clone();
+        async move { cache.read(&name, Freshness::Cached, || async move { Ok(served(n)) }.boxed()).await.unwrap() }
+    };
+    for n in 1..4 {
+        of("acme", n).await;
+        of("other", n).await;
+    }
+    f.cache.forget_org(&"acme".parse().unwrap());
+    f.cache.sweep();
+    let left: Vec<_> = f.cache.0.entries.iter().map(|(name, _)| name.org().to_string()).collect();
+    assert_eq!(left, ["other"; 3]);
 }

@@ -26,7 +26,8 @@ impl Writer {
     ) -> Answer {
         let now = self.clock.now();
         let label = |old: Option<_>| match &intent.plan {
-            Plan::Put { label, .. } | Plan::Adopt { label, .. } => match label {
+            Plan::Put { label, .. } | Plan::Adopt { label, .. } | Plan::Register { label, .. } => match label
+            {
                 LabelChange::Set(new) => new.clone(),
                 LabelChange::Keep => old,
             },
@@ -34,7 +35,7 @@ impl Writer {
         };
         let verified_at = match &intent.plan {
             Plan::Put { verified_at, .. } => *verified_at,
-            Plan::Adopt { .. } | Plan::RollBack | Plan::Disconnect { .. } => None,
+            Plan::Adopt { .. } | Plan::Register { .. } | Plan::RollBack | Plan::Disconnect { .. } => None,
         };
         let check_after = Some(match verified_at {
             Some(_) => next_try(now, self.check_every, &*self.random),
@@ -47,7 +48,9 @@ impl Writer {
             let outcome = match intent.plan {
                 Plan::Disconnect { .. } => Outcome::Disconnected,
                 _ if relabelled => Outcome::Updated,
-                Plan::Put { .. } | Plan::Adopt { .. } | Plan::RollBack => Outcome::Unchanged,
+                Plan::Put { .. } | Plan::Adopt { .. } | Plan::Register { .. } | Plan::RollBack => {
+                    Outcome::Unchanged
+                }
             };
             let status = if verified_at.is_some() { Status::Active } else { before.status };
             let updated_at = if relabelled || status != before.status { now } else { before.updated_at };
@@ -63,7 +66,7 @@ impl Writer {
             return Answer { outcome, connection };
         }
         let (outcome, version, status) = match &intent.plan {
-            Plan::Put { .. } | Plan::Adopt { .. } => {
+            Plan::Put { .. } | Plan::Adopt { .. } | Plan::Register { .. } => {
                 let outcome = if before.is_none() { Outcome::Created } else { Outcome::Updated };
                 (outcome, &intent.version, Status::Active)
             }
@@ -71,16 +74,22 @@ impl Writer {
             Plan::Disconnect { erase } => (Outcome::Disconnected, erase, Status::Disconnected),
         };
         let provider = match (&intent.plan, &before) {
-            (Plan::Put { provider, .. } | Plan::Adopt { provider, .. }, _) => provider.clone(),
+            (
+                Plan::Put { provider, .. } | Plan::Adopt { provider, .. } | Plan::Register { provider, .. },
+                _,
+            ) => provider.clone(),
             (_, Some(before)) => before.provider.clone(),
-            (_, None) => unreachable!("only a put and an adoption begin without a connection"),
+            (_, None) => {
+                unreachable!("only a put, an adoption and a registration begin without a connection")
+            }
         };
         let previous = before
             .as_ref()
             // What the store had before an adoption is not known.
             .filter(|_| status == Status::Active && !matches!(intent.plan, Plan::Adopt { .. }))
-            .filter(|before| !before.is_disconnected())
+            .filter(|before| !before.is_disconnected() && before.source == Source::Managed)
             .map(|before| before.version.clone());
+        let in_vault = matches!(intent.plan, Plan::Register { .. });
         let connection = Connection {
             org: intent.org.clone(),
             name: intent.connection.clone(),
@@ -88,7 +97,8 @@ impl Writer {
             provider,
             label: label(before.as_ref().and_then(|before| before.label.clone())),
             status,
-            source: Source::Managed,
+            source: if in_vault { Source::CustomerVault } else { Source::Managed },
+            vault: before.as_ref().and_then(|before| before.vault.clone()),
             version: version.clone(),
             generation: before.as_ref().map_or(0, |before| before.generation) + 1,
             previous,

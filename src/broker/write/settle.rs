@@ -23,8 +23,8 @@ impl Writer {
         if !self.index.take_over_write(&intent.org, intent, now, now + self.lease()).await? {
             return Ok(());
         }
-        // An adoption writes nothing into the store.
-        if matches!(intent.plan, Plan::Adopt { .. }) {
+        // Neither writes anything into the store.
+        if matches!(intent.plan, Plan::Adopt { .. } | Plan::Register { .. }) {
             return Ok(self.index.drop_write(&intent.org, intent).await?);
         }
         let name = SecretName::new(intent.org.clone(), intent.connection.clone());

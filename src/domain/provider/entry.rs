@@ -28,6 +28,7 @@ pub(super) struct Entry {
     opens: Option<Vec<Fact>>,
     verify: Option<Verify>,
     free_fields: Option<bool>,
+    oauth: Option<bool>,
     fields: Option<Vec<Field>>,
 }
 
@@ -96,6 +97,7 @@ impl Entry {
                 (own, base) => own.or(base),
             },
             free_fields: self.free_fields.or(base.free_fields),
+            oauth: self.oauth.or(base.oauth),
             fields: self.fields.or(base.fields),
         }
     }
@@ -162,6 +164,7 @@ impl Entry {
             docs_url: self.docs_url,
             fields,
             free_fields,
+            oauth: self.oauth.unwrap_or(false),
             api,
         })
     }

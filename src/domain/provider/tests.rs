@@ -178,7 +178,7 @@ fn an_unusable_file_is_told_by_line_and_reason() {
     insta::assert_snapshot!(told.join("\n"), @"
     1: unclosed table, expected `]`
     2: unknown field `provider`, expected `providers`
-    3: unknown field `base_uri`, expected one of `extends`, `display_name`, `category`, `docs_url`, `base_url`, `auth`, `headers`, `opens`, `verify`, `free_fields`, `fields`
+    3: unknown field `base_uri`, expected one of `extends`, `display_name`, `category`, `docs_url`, `base_url`, `auth`, `headers`, `opens`, `verify`, `free_fields`, `oauth`, `fields`
     2: a base_url is https://HOST or http://HOST, maybe with a port and a path, and nothing else
     2: a base_url is https://HOST or http://HOST, maybe with a port and a path, and nothing else
     2: a header's name is letters, digits and hyphens, and not one that the connection itself needs

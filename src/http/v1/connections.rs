@@ -116,7 +116,7 @@ pub(in crate::http) struct PutConnection {
     /// May be left out when it equals the connection's name, or the connection exists.
     #[schema(example = "vapi")]
     provider: Option<String>,
-    /// The provider's fields, all of them text.
+    /// The provider's fields, all of them text. Left out where the organization keeps its keys in its own vault.
     #[serde(default)]
     #[schema(value_type = BTreeMap<String, String>)]
     credentials: Option<SentCredentials>,
@@ -151,9 +151,9 @@ impl PutConnection {
             }
         };
         let credentials = match self.credentials {
-            Some(SentCredentials::Fields(fields)) => fields,
+            Some(SentCredentials::Fields(fields)) => Some(fields),
             Some(SentCredentials::NotAnObject) => return Err(missing("must be an object of text fields")),
-            None => return Err(missing("is required")),
+            None => None,
         };
         Ok(Wanted { provider, credentials, label, verify })
     }

@@ -64,6 +64,7 @@ impl Desk {
             | Error::InvalidCredentials(_)
             | Error::KeyRejected(_)
             | Error::ProviderUnreachable(_)
+            | Error::Vault(_)
             | Error::PreconditionFailed
             | Error::Conflict(_)
             | Error::ScheduledForDeletion

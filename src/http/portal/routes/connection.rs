@@ -346,11 +346,16 @@ fn refusal(error: &Error) -> Option<(StatusCode, Notice)> {
     Some(match error {
         Error::InvalidCredentials(_) => (StatusCode::UNPROCESSABLE_ENTITY, Notice::WrongFormat),
         Error::KeyRejected(_) => (StatusCode::UNPROCESSABLE_ENTITY, Notice::KeyRejected),
-        Error::ProviderUnreachable(_) => (StatusCode::BAD_GATEWAY, Notice::Unreachable),
+        Error::ProviderUnreachable(_) | Error::Vault(_) => (StatusCode::BAD_GATEWAY, Notice::Unreachable),
         Error::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, Notice::Changed),
-        Error::Conflict(Conflict::WriteUnderWay | Conflict::IdempotencyKeyReused) => {
-            (StatusCode::CONFLICT, Notice::WriteUnderWay)
-        }
+        Error::Conflict(
+            Conflict::WriteUnderWay
+            | Conflict::IdempotencyKeyReused
+            | Conflict::KeysInVault
+            | Conflict::VaultChangeUnderWay
+            | Conflict::NoVaultToken
+            | Conflict::NoVaultUrl,
+        ) => (StatusCode::CONFLICT, Notice::WriteUnderWay),
         Error::Conflict(Conflict::OtherProvider) => (StatusCode::CONFLICT, Notice::OtherProvider),
         Error::Conflict(Conflict::NothingToRollBackTo) => (StatusCode::CONFLICT, Notice::NoPrevious),
         Error::ScheduledForDeletion => (StatusCode::CONFLICT, Notice::ScheduledForDeletion),

@@ -1,0 +1,55 @@
+//! Registration: a connection whose keys are in its organization's own vault. The store is neither read nor
+//! written.
+
+use super::{Failure, Terms, Writer};
+use crate::{
+    broker::error::{Conflict, Error},
+    domain::{
+        access::{Permit, Write},
+        id::ProviderName,
+        secret::Credentials,
+    },
+    port::index::{Answer, Intent, LabelChange, Outcome, Plan},
+};
+
+impl Writer {
+    /// Makes a connection of `provider` without keys. One that has some keeps them, for when the vault is
+    /// disabled.
+    pub(in crate::broker) async fn register(
+        &self,
+        permit: &Permit<Write>,
+        provider: ProviderName,
+        label: LabelChange,
+        terms: &Terms,
+    ) -> Result<Answer, Error> {
+        let (intent, _) = self.begin(permit, Plan::Register { provider, label }, terms).await?;
+        let result = self.enter(permit, &intent, terms).await;
+        self.conclude(&intent, result).await
+    }
+
+    async fn enter(&self, permit: &Permit<Write>, intent: &Intent, terms: &Terms) -> Result<Answer, Failure> {
+        if let Some(answer) = self.answered_meanwhile(permit, intent, terms).await? {
+            return Ok(answer);
+        }
+        let before = self.index.find_connection(&intent.org, &intent.connection).await?;
+        if !terms.precondition.holds(before.as_ref().map(|before| &before.version)) {
+            return Err(Error::PreconditionFailed.into());
+        }
+        let registered = before.as_ref().filter(|before| !before.is_disconnected());
+        let Plan::Register { provider, .. } = &intent.plan else {
+            return Err(Error::Internal("a registration of another plan".into()).into());
+        };
+        if registered.is_some_and(|before| before.provider != *provider) {
+            return Err(Error::Conflict(Conflict::OtherProvider).into());
+        }
+        let same = registered.is_some();
+        let answer = self.answer(intent, before, &Credentials::none(), same);
+        if answer.outcome == Outcome::Unchanged {
+            // Registering again changes nothing, and is no event.
+            self.index.drop_write(&intent.org, intent).await?;
+            return Ok(answer);
+        }
+        let events = self.events(intent, &answer, false);
+        self.record(intent, answer, &events).await
+    }
+}
