@@ -87,12 +87,8 @@ impl CredentialReader {
         let connection = connection.ok_or(Error::NotFound)?;
         let previous = connection.previous.ok_or(Error::NotFound)?;
         let secret = self.store.get(permit, Which::Version(&previous)).await?.ok_or(Error::NotFound)?;
-        let served = Served {
-            provider: connection.provider,
-            credentials: secret.credentials()?,
-            version: secret.version,
-            source: connection.source,
-        };
+        let (provider, keys) = (&connection.provider, secret.credentials()?);
+        let served = Served::new(provider, &keys, secret.version, connection.source);
         self.give(permit, Arc::new(served), held).await
     }
 
@@ -103,10 +99,10 @@ impl CredentialReader {
         served: Arc<Served>,
         held: impl Fn(&Version) -> bool + Send,
     ) -> Result<Reading, Error> {
-        if held(&served.version) {
-            return Ok(Reading::Held(served.version.clone()));
+        if held(served.version()) {
+            return Ok(Reading::Held(served.version().clone()));
         }
-        self.reads.record(permit, &served.version).await?;
+        self.reads.record(permit, served.version()).await?;
         Ok(Reading::Keys(served))
     }
 
@@ -118,8 +114,7 @@ impl CredentialReader {
             .await?
             .filter(|connection| !connection.is_disconnected())
             .ok_or(Error::NotFound)?;
-        let keys = current_keys(&*self.store, &*self.clock, permit, &connection).await?;
-        let (version, credentials) = keys;
-        Ok(Served { provider: connection.provider, credentials, version, source: connection.source })
+        let (version, keys) = current_keys(&*self.store, &*self.clock, permit, &connection).await?;
+        Ok(Served::new(&connection.provider, &keys, version, connection.source))
     }
 }
