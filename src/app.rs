@@ -19,7 +19,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     adapter::sql::Database,
     broker::{
-        cache::CacheSettings,
+        cache::{CacheSettings, Sweeper},
         changes::Follower,
         credentials::{self, CredentialReader},
         events::Events,
@@ -74,7 +74,7 @@ pub struct App {
     last_read: CancellationToken,
     /// The servers. They end first, when no request is under way any more.
     servers: TaskTracker,
-    /// Writes under way, which outlive their requests.
+    /// What outlives its request: writes, refreshes.
     under_way: TaskTracker,
     /// Background tasks.
     tasks: TaskTracker,
@@ -187,6 +187,7 @@ impl App {
         let index = Arc::new(self.database.clone());
         let (audit, system): (Arc<dyn AuditIndex>, Arc<dyn SystemIndex>) = (index.clone(), index);
         let stop = || self.stop.clone();
+        self.tasks.spawn(Sweeper::new(core.cache).run(stop()));
         self.tasks.spawn(Sealer::new(Arc::clone(&audit), Arc::clone(&clock)).run(stop()));
         if let Some(keep) = settings.events_retention {
             self.tasks.spawn(Retention::new(audit, Arc::clone(&clock), keep).run(stop()));

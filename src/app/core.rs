@@ -42,7 +42,7 @@ pub(super) struct Core {
     pub vaults: Vaults,
     /// Ends what waits.
     pub stop: CancellationToken,
-    /// Writes under way, which outlive their requests.
+    /// What outlives its request: writes, refreshes.
     pub under_way: TaskTracker,
 }
 
@@ -50,9 +50,9 @@ impl Core {
     /// Puts them together.
     pub(super) fn new(settings: &Settings, ground: &Ground, cache: CacheSettings) -> Self {
         let Ground { database, store, catalogue, clock, random } = ground;
-        let cache = CredentialCache::new(cache, Arc::clone(clock));
         let index = Arc::new(database.clone());
         let (stop, under_way) = (CancellationToken::new(), TaskTracker::new());
+        let cache = CredentialCache::new(cache, Arc::clone(clock), under_way.clone());
         let providers = &settings.providers;
         let vault_reader = vault_reader(settings, store);
         let verifier = Verifier::new(verification::Parts {

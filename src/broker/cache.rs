@@ -3,82 +3,41 @@
 //! It is part of the broker and not an adapter, because it is policy: how long a value may be served,
 //! when a stale one may stand in, and what a write does to loads that began before it.
 //!
-//! A hit takes no lock of ours. A miss joins the load that is under way for its name, or begins one.
-//! [`CredentialCache::forget`] makes a write visible to the next read: it drops the value and detaches
-//! the load under way, whose readers began before the write ended and may have the old value, but which
-//! no longer leaves it behind. Absence and errors are never kept. A dropped value wipes itself.
+//! A hit takes no lock that other names' readers wait for, and copies no key. A miss joins the load that is under
+//! way for its name, or begins one. [`CredentialCache::forget`] makes a write visible to the next read: it
+//! drops the value and detaches the load under way, whose readers began before the write ended and may
+//! have the old value, but which no longer leaves it behind. Absence and errors are never kept. A dropped
+//! value wipes itself.
+//!
+//! In the last tenth of its time a value is loaded anew by one of its readers, in the background, while all
+//! of them are served the old one; so who reads often never waits. What nobody reads is not refreshed, and a
+//! refresh that fails leaves the old value, to be tried again a little later.
+//!
+//! The table is `quick_cache`: small, kept up, no threads of its own, bounded by weight, and keeps what is
+//! used often. Against `moka`, with 1,000,000 connections of 150 bytes, an entry takes 630 bytes and not
+//! 870, and a look-up 95 ns and not 360 (at 10,000: 40 and 250). It knows no time, so ages are ours, as they had
+//! to be for stale values anyway, and [`Sweeper`] drops what is past its time.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+mod entry;
+mod kept;
+mod loads;
+mod served;
+mod sweep;
 
-use futures_util::{
-    FutureExt,
-    future::{BoxFuture, Shared, WeakShared},
-};
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::BoxFuture;
 use metrics::{Counter, counter};
+use quick_cache::{DefaultHashBuilder, OptionsBuilder, sync::DefaultLifecycle};
+use tokio_util::task::TaskTracker;
 
-use super::{error::Error, vault::Route};
-use crate::domain::{
-    clock::Clock,
-    connection::Source,
-    id::{OrgId, ProviderName},
-    secret::{Credentials, SecretName, Version},
+use self::{
+    entry::{Age, Entry, Scales},
+    loads::Loads,
 };
-
-/// What a reader gets.
-#[derive(Debug)]
-pub struct Served {
-    /// Whose keys they are.
-    pub provider: ProviderName,
-    /// The keys.
-    pub credentials: Credentials,
-    /// Which version they are.
-    pub version: Version,
-    /// Where they came from.
-    pub source: Source,
-}
-
-impl Served {
-    /// An estimate of its memory with what the cache adds, in bytes.
-    #[expect(clippy::disallowed_methods, reason = "only the length")]
-    fn weight(&self, name: &SecretName) -> u32 {
-        use secrecy::ExposeSecret;
-
-        const ENTRY: usize = 560;
-        const FIELD: usize = 48;
-        let field =
-            |(name, value): (&str, &secrecy::SecretString)| FIELD + name.len() + value.expose_secret().len();
-        let names = name.org().as_str().len() + name.connection().as_str().len();
-        let total = ENTRY + names + self.credentials.iter().map(field).sum::<usize>();
-        u32::try_from(total).unwrap_or(u32::MAX)
-    }
-}
-
-/// What is kept of a connection.
-#[derive(Clone)]
-pub enum Kept {
-    /// Its keys.
-    Keys(Arc<Served>),
-    /// How to ask its organization's own vault for them, each time.
-    Vault(Arc<Route>),
-}
-
-impl Kept {
-    /// An estimate of its memory with what the cache adds, in bytes.
-    fn weight(&self, name: &SecretName) -> u32 {
-        const ROUTE: u32 = 2_048;
-        match self {
-            Self::Keys(served) => served.weight(name),
-            Self::Vault(_) => ROUTE,
-        }
-    }
-}
+pub use self::{kept::Kept, served::Served, sweep::Sweeper};
+use super::error::Error;
+use crate::domain::{clock::Clock, secret::SecretName};
 
 /// How the cache behaves.
 #[derive(Debug, Clone, Copy)]
@@ -100,51 +59,54 @@ pub enum Freshness {
     Now,
 }
 
-/// How long a failing store is left alone while stale values stand in.
-const RETRY_AFTER_FAILURE: Duration = Duration::from_secs(5);
+type Entries = quick_cache::sync::Cache<SecretName, Arc<Entry>, Scales>;
 
-type Load = Shared<BoxFuture<'static, Result<Kept, Error>>>;
-type WeakLoad = WeakShared<BoxFuture<'static, Result<Kept, Error>>>;
+/// The table's parts, each with a lock and its share of the bound. Each can hold the largest value.
+fn parts(max_bytes: u64) -> usize {
+    usize::try_from(max_bytes >> 20).unwrap_or(usize::MAX).clamp(1, 64)
+}
+
+/// What an entry usually takes, in bytes: the table plans with it.
+const USUAL: u64 = 750;
+
+fn table(max_bytes: u64) -> Entries {
+    let options = OptionsBuilder::new()
+        .shards(parts(max_bytes))
+        .estimated_items_capacity(usize::try_from(max_bytes / USUAL).unwrap_or(usize::MAX))
+        .weight_capacity(max_bytes)
+        .build()
+        .expect("both capacities are given");
+    Entries::with_options(options, Scales, DefaultHashBuilder::default(), DefaultLifecycle::default())
+}
 
 /// The cache. Clones share it.
 #[derive(Clone)]
 pub struct CredentialCache(Arc<Inner>);
 
 struct Inner {
-    entries: moka::sync::Cache<SecretName, Arc<Entry>>,
-    loads: Mutex<HashMap<SecretName, (u64, WeakLoad)>>,
-    next_load: AtomicU64,
+    entries: Entries,
+    loads: Loads,
     settings: CacheSettings,
     clock: Arc<dyn Clock>,
+    /// Refreshes under way.
+    tasks: TaskTracker,
     hits: Counter,
     misses: Counter,
     stale: Counter,
     bypassed: Counter,
 }
 
-struct Entry {
-    kept: Kept,
-    loaded_at: Duration,
-    /// Milliseconds of uptime before which a stale value is served without asking the store.
-    retry_at: AtomicU64,
-}
-
 impl CredentialCache {
-    /// An empty cache.
+    /// An empty cache, whose refreshes run among `tasks`.
     #[must_use]
-    pub fn new(settings: CacheSettings, clock: Arc<dyn Clock>) -> Self {
-        let kept = settings.ttl + settings.stale_if_error;
+    pub fn new(settings: CacheSettings, clock: Arc<dyn Clock>, tasks: TaskTracker) -> Self {
         let reads = |result: &'static str| counter!("keybroker_cache_reads_total", "result" => result);
         Self(Arc::new(Inner {
-            entries: moka::sync::Cache::builder()
-                .max_capacity(settings.max_bytes)
-                .weigher(|name: &SecretName, entry: &Arc<Entry>| entry.kept.weight(name))
-                .time_to_live(kept)
-                .build(),
-            loads: Mutex::default(),
-            next_load: AtomicU64::new(0),
+            entries: table(settings.max_bytes),
+            loads: Loads::default(),
             settings,
             clock,
+            tasks,
             hits: reads("hit"),
             misses: reads("miss"),
             stale: reads("stale"),
@@ -166,21 +128,25 @@ impl CredentialCache {
             self.0.bypassed.increment(1);
             return self.load(name, freshness, load).await;
         }
-        let entry = self.0.entries.get(name);
-        if let Some(entry) = &entry {
-            if self.0.is_fresh(entry) {
-                self.0.hits.increment(1);
-                return Ok(entry.kept.clone());
+        let stale = match self.look(name) {
+            Some((entry, Age::Fresh)) => return Ok(self.hit_on(&entry)),
+            Some((entry, Age::Due)) => {
+                if entry.claim_refresh(self.0.clock.uptime()) {
+                    self.refresh(name, load);
+                }
+                return Ok(self.hit_on(&entry));
             }
-            if self.0.is_resting(entry) {
+            Some((entry, Age::Resting)) => {
                 self.0.stale.increment(1);
                 return Ok(entry.kept.clone());
             }
-        }
+            Some((entry, Age::Stale)) => Some(entry),
+            Some((_, Age::Over)) | None => None,
+        };
         self.0.misses.increment(1);
-        match (self.load(name, freshness, load).await, entry) {
-            (Err(error), Some(entry)) if error.is_outage() && self.0.may_stand_in(&entry) => {
-                self.0.rest(&entry);
+        match (self.load(name, freshness, load).await, stale) {
+            (Err(error), Some(entry)) if error.is_outage() && self.may_stand_in(&entry) => {
+                entry.rest(self.0.clock.uptime());
                 self.0.stale.increment(1);
                 Ok(entry.kept.clone())
             }
@@ -188,120 +154,48 @@ impl CredentialCache {
         }
     }
 
-    /// Makes the next read of `name` ask the store.
-    pub fn forget(&self, name: &SecretName) {
-        let mut loads = self.0.loads();
-        loads.remove(name);
-        self.0.entries.invalidate(name);
-    }
-
-    /// Makes the next read of each of an organization's connections ask the store. Looks at every entry, so
-    /// it is for what seldom happens: a change to where the keys are.
-    pub fn forget_org(&self, org: &OrgId) {
-        let mut loads = self.0.loads();
-        loads.retain(|name, _| name.org() != org);
-        for (name, _) in self.0.entries.iter().filter(|(name, _)| name.org() == org) {
-            self.0.entries.invalidate(&*name);
+    /// The keys under `name`, if they are in memory and nothing else is to be done. Counts nothing: see
+    /// [`CredentialCache::count_hit`].
+    #[must_use]
+    pub fn hit(&self, name: &SecretName) -> Option<Arc<Served>> {
+        match self.look(name)? {
+            (entry, Age::Fresh) => match &entry.kept {
+                Kept::Keys(served) => Some(Arc::clone(served)),
+                Kept::Vault(_) => None,
+            },
+            _ => None,
         }
     }
 
-    /// Drops, and so wipes, what is past its time. Otherwise that happens only as the cache is used.
-    pub fn sweep(&self) {
-        self.0.entries.run_pending_tasks();
+    /// Counts what was found by [`CredentialCache::hit`] and then served.
+    pub fn count_hit(&self) {
+        self.0.hits.increment(1);
     }
 
-    fn load(
-        &self,
-        name: &SecretName,
-        freshness: Freshness,
-        load: impl FnOnce() -> BoxFuture<'static, Result<Kept, Error>>,
-    ) -> Load {
-        let mut loads = self.0.loads();
-        if freshness == Freshness::Cached
-            && let Some(under_way) = loads.get(name).and_then(|(_, load)| load.upgrade())
-        {
-            return under_way;
-        }
-        let id = self.0.next_load.fetch_add(1, Ordering::Relaxed);
-        let landing = Landing { cache: Arc::clone(&self.0), name: name.clone(), id };
-        let work = load();
-        let shared = async move {
-            let result = work.await;
-            landing.land(&result);
-            result
-        }
-        .boxed()
-        .shared();
-        if let Some(weak) = shared.downgrade() {
-            loads.insert(name.clone(), (id, weak));
-        }
-        shared
-    }
-}
-
-impl Inner {
-    fn loads(&self) -> std::sync::MutexGuard<'_, HashMap<SecretName, (u64, WeakLoad)>> {
-        // The map is whole whenever the lock is let go, panic or not.
-        self.loads.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The one place where memory is consulted.
+    fn look(&self, name: &SecretName) -> Option<(Arc<Entry>, Age)> {
+        let entry = self.0.entries.get(name)?;
+        let age = entry.age(self.0.clock.uptime(), &self.0.settings);
+        Some((entry, age))
     }
 
-    fn age(&self, entry: &Entry) -> Duration {
-        self.clock.uptime().saturating_sub(entry.loaded_at)
-    }
-
-    fn is_fresh(&self, entry: &Entry) -> bool {
-        self.age(entry) < self.settings.ttl
+    fn hit_on(&self, entry: &Entry) -> Kept {
+        self.count_hit();
+        entry.kept.clone()
     }
 
     fn may_stand_in(&self, entry: &Entry) -> bool {
-        self.age(entry) < self.settings.ttl + self.settings.stale_if_error
+        entry.age(self.0.clock.uptime(), &self.0.settings) != Age::Over
     }
 
-    fn is_resting(&self, entry: &Entry) -> bool {
-        let now = u64::try_from(self.clock.uptime().as_millis()).unwrap_or(u64::MAX);
-        self.may_stand_in(entry) && now < entry.retry_at.load(Ordering::Relaxed)
-    }
-
-    fn rest(&self, entry: &Entry) {
-        let until = (self.clock.uptime() + RETRY_AFTER_FAILURE).as_millis();
-        entry.retry_at.store(u64::try_from(until).unwrap_or(u64::MAX), Ordering::Relaxed);
-    }
-}
-
-/// The end of one load: what it found is kept, or what is gone dropped, only if nobody forgot the name
-/// meanwhile.
-struct Landing {
-    cache: Arc<Inner>,
-    name: SecretName,
-    id: u64,
-}
-
-impl Landing {
-    fn land(&self, result: &Result<Kept, Error>) {
-        let cache = &self.cache;
-        let loads = cache.loads();
-        if loads.get(&self.name).is_none_or(|(id, _)| *id != self.id) {
-            return;
-        }
-        match result {
-            Ok(kept) if !cache.settings.ttl.is_zero() => {
-                let loaded_at = cache.clock.uptime();
-                let entry = Entry { kept: kept.clone(), loaded_at, retry_at: AtomicU64::new(0) };
-                cache.entries.insert(self.name.clone(), Arc::new(entry));
+    /// Loads in the background what is still served meanwhile.
+    fn refresh(&self, name: &SecretName, load: impl FnOnce() -> BoxFuture<'static, Result<Kept, Error>>) {
+        let load = self.load(name, Freshness::Cached, load);
+        self.0.tasks.spawn(async move {
+            if let Err(error) = load.await {
+                tracing::debug!(%error, "a value in use was not refreshed");
             }
-            Err(error) if error.is_absence() => cache.entries.invalidate(&self.name),
-            Ok(_) | Err(_) => {}
-        }
-    }
-}
-
-/// Also runs when every reader went away and the load was dropped half-way.
-impl Drop for Landing {
-    fn drop(&mut self) {
-        let mut loads = self.cache.loads();
-        if loads.get(&self.name).is_some_and(|(id, _)| *id == self.id) {
-            loads.remove(&self.name);
-        }
+        });
     }
 }
 

@@ -54,7 +54,6 @@ impl Follower {
                 _ => {}
             }
             blind = result.is_err();
-            self.cache.sweep();
         }
     }
 

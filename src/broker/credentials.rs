@@ -80,7 +80,10 @@ impl CredentialReader {
         };
         let served = match self.0.cache.read(permit.on(), freshness, load).await? {
             Kept::Keys(served) => served,
-            Kept::Vault(route) => Arc::new(self.0.vault.read(&route).await?),
+            Kept::Vault(route) => {
+                let (version, keys) = self.0.vault.read(&route).await?;
+                Arc::new(Served::new(route.provider(), &keys, version, Source::CustomerVault))
+            }
         };
         self.give(permit, served, held).await
     }
@@ -101,12 +104,8 @@ impl CredentialReader {
         }
         let previous = connection.previous.ok_or(Error::NotFound)?;
         let secret = parts.store.get(permit, Which::Version(&previous)).await?.ok_or(Error::NotFound)?;
-        let served = Served {
-            provider: connection.provider,
-            credentials: secret.credentials()?,
-            version: secret.version,
-            source: Source::Managed,
-        };
+        let (provider, keys) = (&connection.provider, secret.credentials()?);
+        let served = Served::new(provider, &keys, secret.version, Source::Managed);
         self.give(permit, Arc::new(served), held).await
     }
 
@@ -117,10 +116,10 @@ impl CredentialReader {
         served: Arc<Served>,
         held: impl Fn(&Version) -> bool + Send,
     ) -> Result<Reading, Error> {
-        if held(&served.version) {
-            return Ok(Reading::Held(served.version.clone()));
+        if held(served.version()) {
+            return Ok(Reading::Held(served.version().clone()));
         }
-        self.0.reads.record(permit, &served.version).await?;
+        self.0.reads.record(permit, served.version()).await?;
         Ok(Reading::Keys(served))
     }
 
@@ -130,10 +129,9 @@ impl CredentialReader {
         let provider = parts.catalogue.get(&connection.provider);
         match (connection.place(provider), provider) {
             (Place::Store, _) => {
-                let keys = current_keys(&*parts.store, &*parts.clock, permit, &connection).await?;
-                let (version, credentials) = keys;
-                let (provider, source) = (connection.provider, Source::Managed);
-                Ok(Kept::Keys(Arc::new(Served { provider, credentials, version, source })))
+                let (version, keys) = current_keys(&*parts.store, &*parts.clock, permit, &connection).await?;
+                let served = Served::new(&connection.provider, &keys, version, Source::Managed);
+                Ok(Kept::Keys(Arc::new(served)))
             }
             (Place::Vault(access), Some(provider)) => {
                 let route = parts.vault.route(permit, &connection, provider, access).await?;

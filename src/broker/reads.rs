@@ -5,21 +5,29 @@
 //! the database fails the counts stay here; once there is no room for more of them, readers wait, and are
 //! refused rather than not logged. Writing says what a line's count is, not what to add, so a write whose
 //! outcome is unknown is simply done again.
+//!
+//! The lines are in parts, each under a lock of its own, by what they count. Counting takes one look-up
+//! under one of these, and so readers of different keys seldom wait for each other.
 
 mod lines;
+mod room;
 
 use std::{
     collections::HashMap,
+    hash::BuildHasher,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use jiff::Timestamp;
+use hashbrown::DefaultHashBuilder;
 use metrics::{Counter, Gauge, counter, gauge};
 use tokio::{sync::Notify, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use self::lines::{Counted, Key, Lines, minute};
+use self::{
+    lines::{Counted, Lines, OneRead, minute},
+    room::Room,
+};
 use super::error::Error;
 use crate::{
     domain::{
@@ -37,6 +45,9 @@ const EVERY: Duration = Duration::from_millis(500);
 /// The most lines that are held at a time: some tens of megabytes.
 const MOST: usize = 131_072;
 
+/// In how many parts.
+const PARTS: usize = 64;
+
 /// How many lines are written at once.
 const BATCH: usize = 500;
 
@@ -48,12 +59,13 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub struct ReadLog(Arc<Inner>);
 
 struct Inner {
-    /// Every reader takes this lock: what is done under it must be short.
-    lines: Mutex<Lines>,
-    most: usize,
+    /// Every reader takes one of these locks: what is done under it must be short.
+    parts: [Mutex<Lines>; PARTS],
+    hasher: DefaultHashBuilder,
+    room: Room,
     patience: Duration,
     /// Told when lines were written.
-    room: Notify,
+    made_room: Notify,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 }
@@ -66,8 +78,15 @@ impl ReadLog {
     }
 
     fn with(most: usize, patience: Duration, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
-        let (lines, room) = (Mutex::default(), Notify::new());
-        Self(Arc::new(Inner { lines, most, patience, room, clock, random }))
+        Self(Arc::new(Inner {
+            parts: [(); PARTS].map(|()| Mutex::default()),
+            hasher: DefaultHashBuilder::default(),
+            room: Room::for_lines(most),
+            patience,
+            made_room: Notify::new(),
+            clock,
+            random,
+        }))
     }
 
     /// Counts a read. To be called before the keys are given out.
@@ -75,19 +94,17 @@ impl ReadLog {
     /// # Errors
     /// [`Error::Unavailable`] if there was no room for it in time, because the database fails.
     pub async fn record(&self, permit: &Permit<Read>, version: &Version) -> Result<(), Error> {
-        let at = whole_millis(self.0.clock.now());
-        let key =
-            Key { actor: Arc::clone(permit.actor()), secret: permit.on().clone(), version: version.clone() };
-        if self.0.count(&key, at) {
+        let read = self.0.one_read(permit, version);
+        if self.0.count(&read, || true) {
             return Ok(());
         }
         let counted = async {
             loop {
-                let room = self.0.room.notified();
-                if self.0.count(&key, at) {
+                let made_room = self.0.made_room.notified();
+                if self.0.count(&read, || true) {
                     return;
                 }
-                room.await;
+                made_room.await;
             }
         };
         timeout(self.0.patience, counted).await.map_err(|_| Error::Unavailable {
@@ -96,40 +113,83 @@ impl ReadLog {
             store: false,
         })
     }
+
+    /// Counts a read, if there is room for it and `admit` agrees, which is asked last. To be called before
+    /// the keys are given out.
+    #[must_use]
+    pub fn count(&self, permit: &Permit<Read>, version: &Version, admit: impl FnOnce() -> bool) -> bool {
+        self.0.count(&self.0.one_read(permit, version), admit)
+    }
 }
 
 impl Inner {
-    fn lines(&self) -> MutexGuard<'_, Lines> {
-        // They are whole whenever the lock is let go, panic or not.
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    fn one_read<'r>(&self, permit: &'r Permit<Read>, version: &'r Version) -> OneRead<'r> {
+        let hash = self.hasher.hash_one((&permit.actor().id, permit.on(), version));
+        OneRead { permit, version, at: whole_millis(self.clock.now()), hash }
     }
 
-    /// Whether there was room to count it.
-    fn count(&self, key: &Key, at: Timestamp) -> bool {
-        self.lines().count(key, at, self.most)
+    fn part(&self, hash: u64) -> MutexGuard<'_, Lines> {
+        // Bits that the part's own table makes little use of.
+        lock(&self.parts[usize::from(hash.to_le_bytes()[4]) % PARTS])
     }
 
-    /// So many lines, at most, whose count the log does not tell yet.
-    fn take(&self, limit: usize) -> Vec<Counted> {
-        // Drawn before the lock is taken, for those that are new.
-        let ids: Vec<_> = (0..limit).map(|_| time_ordered_id(&*self.clock, &*self.random)).collect();
-        self.lines().take(ids)
+    fn parts(&self) -> impl Iterator<Item = MutexGuard<'_, Lines>> {
+        self.parts.iter().map(lock)
+    }
+
+    /// Whether it was counted.
+    fn count(&self, read: &OneRead<'_>, admit: impl FnOnce() -> bool) -> bool {
+        self.part(read.hash).count(read, &self.room, admit)
+    }
+
+    /// Lines whose count the log does not tell yet, one batch at most: of each part as many as are `left`.
+    fn take(&self, left: &mut [usize]) -> Vec<Counted> {
+        let (mut batch, mut room) = (Vec::new(), BATCH);
+        for (part, left) in self.parts.iter().zip(left).filter(|(_, left)| **left > 0) {
+            let number = room.min(*left);
+            // Drawn before the lock is taken, for those that are new.
+            let ids: Vec<_> = (0..number).map(|_| time_ordered_id(&*self.clock, &*self.random)).collect();
+            batch.extend(lock(part).take(ids));
+            (*left, room) = (*left - number, room - number);
+        }
+        batch
+    }
+
+    fn put_back(&self, batch: Vec<Counted>) {
+        for counted in batch {
+            self.part(counted.hash()).put_back(counted);
+        }
     }
 
     /// Notes what the log tells now, and makes room. Returns how many reads are new in the log.
     fn note(&self, batch: &[Counted], closed: &[Closed]) -> u64 {
         let closed: HashMap<_, _> = closed.iter().map(|closed| (closed.id, closed.count)).collect();
-        let recorded = self.lines().note(batch, &closed);
+        let recorded: i64 =
+            batch.iter().map(|counted| self.part(counted.hash()).note(counted, &closed)).sum();
         self.make_room();
         u64::try_from(recorded).unwrap_or(0)
     }
 
+    /// Lets go of lines that are written: of whole minutes that are over, and, if there are nearly as many
+    /// lines as there may be, of the oldest others.
     fn make_room(&self) {
         let now = minute(self.clock.now());
-        let gone = self.lines().make_room(now, self.most);
-        self.room.notify_waiters();
-        drop(gone); // many at once, so not under the lock
+        for part in &self.parts {
+            // Many at once, so not dropped under the lock.
+            let gone = lock(part).let_go_before(now);
+            self.room.give_back(gone.iter().map(lines::Minute::len).sum());
+        }
+        if let Some((goal, held)) = self.room.scarcity() {
+            let gone = self.parts().map(|mut lines| lines.shrink(goal, held)).sum();
+            self.room.give_back(gone);
+        }
+        self.made_room.notify_waiters();
     }
+}
+
+fn lock(part: &Mutex<Lines>) -> MutexGuard<'_, Lines> {
+    // They are whole whenever the lock is let go, panic or not.
+    part.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Writes the counts into the audit log.
@@ -185,7 +245,8 @@ impl ReadRecorder {
             }
         };
         self.log.0.make_room();
-        let waiting = if result.is_ok() { 0 } else { self.log.0.lines().unwritten() };
+        let unwritten = || self.log.0.parts().map(|lines| lines.unwritten()).sum();
+        let waiting: usize = if result.is_ok() { 0 } else { unwritten() };
         self.waiting.set(u32::try_from(waiting).unwrap_or(u32::MAX));
         result
     }
@@ -194,11 +255,10 @@ impl ReadRecorder {
     async fn write(&self) -> Result<usize, Error> {
         let log = &self.log.0;
         // Not what comes meanwhile: that is for the next time.
-        let (mut left, mut closed_lines) = (log.lines().queued(), 0);
-        while left > 0 {
-            let size = left.min(BATCH);
-            left -= size;
-            let batch = log.take(size);
+        let mut left: Vec<_> = log.parts().map(|lines| lines.queued()).collect();
+        let mut closed_lines = 0;
+        while left.iter().any(|left| *left > 0) {
+            let batch = log.take(&mut left);
             let reads: Vec<_> = batch.iter().map(Counted::reads).collect();
             match self.index.record_reads(&reads).await {
                 Ok(closed) => {
@@ -206,7 +266,7 @@ impl ReadRecorder {
                     closed_lines += closed.len();
                 }
                 Err(error) => {
-                    log.lines().put_back(batch);
+                    log.put_back(batch);
                     return Err(error.into());
                 }
             }

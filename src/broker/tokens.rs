@@ -1,11 +1,13 @@
 //! API tokens: who is calling, and who may make whom.
 //!
-//! A token that was found valid is remembered, so that a request needs no query. It is forgotten at
+//! A token that was found valid is remembered, so that a request needs no query: [`Tokens::known`] is the
+//! one place where that is consulted. It is forgotten at
 //! once when this replica revokes one and within a second when another process does (see
 //! [`super::changes`]), and after the cache's TTL in any case. Callers are made here and nowhere else.
 
 use std::{
     collections::BTreeSet,
+    convert::Infallible,
     num::NonZeroU32,
     sync::{
         Arc,
@@ -19,6 +21,7 @@ use governor::{
     clock::{Clock as _, DefaultClock},
 };
 use jiff::Timestamp;
+use quick_cache::sync::Cache;
 use uuid::Uuid;
 
 use super::error::Error;
@@ -33,7 +36,7 @@ use crate::{
 };
 
 /// The most tokens that are remembered at a time.
-const REMEMBERED: u64 = 100_000;
+const REMEMBERED: usize = 100_000;
 
 /// The tokens' use cases. Clones share what they remember.
 #[derive(Clone)]
@@ -41,7 +44,7 @@ pub struct Tokens(Arc<Inner>);
 
 struct Inner {
     index: Arc<dyn TokenIndex>,
-    known: moka::sync::Cache<HashedToken, Arc<Known>>,
+    remembered: Cache<HashedToken, Arc<Remembered>>,
     /// Counts revocations, so that a token read before one is not remembered after it.
     revocations: AtomicU64,
     limiters: Option<Limiters>,
@@ -50,27 +53,42 @@ struct Inner {
     random: Arc<dyn Random>,
 }
 
-struct Known {
+/// What is kept of a token that was found valid.
+struct Remembered {
     caller: Arc<Caller>,
     expires_at: Option<Timestamp>,
     loaded_at: Duration,
+}
+
+/// A presented token that is valid.
+pub struct KnownToken {
+    hash: HashedToken,
+    remembered: Arc<Remembered>,
+}
+
+impl KnownToken {
+    /// Whom it lets in, once [`Tokens::admit`] did.
+    #[must_use]
+    pub fn caller(&self) -> &Arc<Caller> {
+        &self.remembered.caller
+    }
 }
 
 /// How often each token was used lately. Apart from what is known of tokens, so that forgetting them
 /// gives nobody a fresh allowance.
 struct Limiters {
     quota: Quota,
-    of: moka::sync::Cache<HashedToken, Arc<DefaultDirectRateLimiter>>,
+    of: Cache<HashedToken, Arc<DefaultDirectRateLimiter>>,
 }
 
 impl Limiters {
     fn new(rate: NonZeroU32) -> Self {
-        let of = moka::sync::Cache::builder().max_capacity(REMEMBERED);
-        Self { quota: Quota::per_second(rate), of: of.time_to_idle(Duration::from_mins(1)).build() }
+        Self { quota: Quota::per_second(rate), of: Cache::new(REMEMBERED) }
     }
 
     fn check(&self, hash: &HashedToken) -> Result<(), Error> {
-        let limiter = self.of.get_with(*hash, || Arc::new(RateLimiter::direct(self.quota)));
+        let new = || Ok::<_, Infallible>(Arc::new(RateLimiter::direct(self.quota)));
+        let Ok(limiter) = self.of.get_or_insert_with(hash, new);
         let wait = |until: NotUntil<_>| until.wait_time_from(DefaultClock::default().now());
         limiter.check().map_err(|until| Error::RateLimited { retry_after: wait(until) })
     }
@@ -105,10 +123,9 @@ impl Tokens {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Self {
-        let known = moka::sync::Cache::builder().max_capacity(REMEMBERED).time_to_live(settings.ttl).build();
         Self(Arc::new(Inner {
             index,
-            known,
+            remembered: Cache::new(REMEMBERED),
             revocations: AtomicU64::new(0),
             limiters: settings.rate.map(Limiters::new),
             settings,
@@ -123,31 +140,41 @@ impl Tokens {
     /// [`Error::Unauthenticated`] if it opens nothing, [`Error::RateLimited`] if it is used too often,
     /// or what the database failed with.
     pub async fn authenticate(&self, presented: &str) -> Result<Arc<Caller>, Error> {
-        let parsed = PlainToken::parse(presented);
-        let hash = parsed.map_err(|_| Error::Unauthenticated("not a token, or not copied whole"))?.hashed();
-        let known = match self.known(&hash) {
-            Some(known) => known,
-            None => self.look_up(&hash).await?,
+        let not_a_token = |_| Error::Unauthenticated("not a token, or not copied whole");
+        let hash = HashedToken::of_presented(presented).map_err(not_a_token)?;
+        let token = match self.known(hash)? {
+            Some(token) => token,
+            None => self.look_up(hash).await?,
         };
-        if known.expires_at.is_some_and(|end| end <= self.0.clock.now()) {
+        self.admit(&token)?;
+        Ok(Arc::clone(token.caller()))
+    }
+
+    /// The token, if it is remembered. Asks nobody.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] if it has expired.
+    pub fn known(&self, hash: HashedToken) -> Result<Option<KnownToken>, Error> {
+        let Some(remembered) = self.0.remembered.get(&hash) else { return Ok(None) };
+        if remembered.expires_at.is_some_and(|end| end <= self.0.clock.now()) {
             return Err(Error::Unauthenticated("expired"));
         }
-        if let Some(limiters) = &self.0.limiters {
-            limiters.check(&hash)?;
-        }
-        Ok(Arc::clone(&known.caller))
+        let age = self.0.clock.uptime().saturating_sub(remembered.loaded_at);
+        Ok((age < self.0.settings.ttl).then_some(KnownToken { hash, remembered }))
     }
 
-    fn known(&self, hash: &HashedToken) -> Option<Arc<Known>> {
-        let known = self.0.known.get(hash)?;
-        let age = self.0.clock.uptime().saturating_sub(known.loaded_at);
-        (age < self.0.settings.ttl).then_some(known)
+    /// Lets a token be used once more.
+    ///
+    /// # Errors
+    /// [`Error::RateLimited`] if it is used too often; that it was tried does not count.
+    pub fn admit(&self, token: &KnownToken) -> Result<(), Error> {
+        self.0.limiters.as_ref().map_or(Ok(()), |limiters| limiters.check(&token.hash))
     }
 
-    async fn look_up(&self, hash: &HashedToken) -> Result<Arc<Known>, Error> {
+    async fn look_up(&self, hash: HashedToken) -> Result<KnownToken, Error> {
         let revocations = self.0.revocations.load(Ordering::SeqCst);
         let loaded_at = self.0.clock.uptime();
-        let record = self.0.index.find_token(hash).await?;
+        let record = self.0.index.find_token(&hash).await?;
         let record = record.ok_or(Error::Unauthenticated("unknown"))?;
         if !record.is_valid_at(self.0.clock.now()) {
             return Err(Error::Unauthenticated("revoked or expired"));
@@ -157,24 +184,24 @@ impl Tokens {
             id: record.id.to_string(),
             name: Some(record.name.as_str().to_owned()),
         };
-        let known = Arc::new(Known {
+        let remembered = Arc::new(Remembered {
             caller: Arc::new(Caller::new(actor, record.reach)),
             expires_at: record.expires_at,
             loaded_at,
         });
         if !self.0.settings.ttl.is_zero() {
-            self.0.known.insert(*hash, Arc::clone(&known));
+            self.0.remembered.insert(hash, Arc::clone(&remembered));
             if self.0.revocations.load(Ordering::SeqCst) != revocations {
-                self.0.known.invalidate(hash);
+                self.0.remembered.remove(&hash);
             }
         }
-        Ok(known)
+        Ok(KnownToken { hash, remembered })
     }
 
     /// Asks the database again about every token: one was revoked elsewhere.
     pub fn forget_all(&self) {
         self.0.revocations.fetch_add(1, Ordering::SeqCst);
-        self.0.known.invalidate_all();
+        self.0.remembered.clear();
     }
 
     /// Makes a token that reaches no more than the permit's own.

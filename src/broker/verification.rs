@@ -314,8 +314,7 @@ impl Verifier {
             Place::Store => current_keys(&*parts.store, &*parts.clock, permit, connection).await?,
             Place::Vault(access) => {
                 let route = parts.vault.route(permit, connection, provider, access).await?;
-                let served = parts.vault.read(&route).await?;
-                (served.version, served.credentials)
+                parts.vault.read(&route).await?
             }
             Place::Nowhere => return Err(Error::NotFound),
         };

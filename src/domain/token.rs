@@ -44,8 +44,8 @@ impl PlainToken {
         let mut text = Zeroizing::new(String::with_capacity(START.len() + RANDOM + CHECKSUM));
         text.push_str(START);
         push_random(random, RANDOM, &mut text);
-        let checksum = checksum(&text);
-        text.push_str(&checksum);
+        let checksum = checksum(text.as_bytes());
+        text.extend(checksum.map(char::from));
         Self(SecretString::from(&**text))
     }
 
@@ -54,15 +54,7 @@ impl PlainToken {
     /// # Errors
     /// If the text can't be a token.
     pub fn parse(text: &str) -> Result<Self, NotAToken> {
-        let visible = text.bytes().all(|b| b.is_ascii_graphic());
-        if !LENGTHS.contains(&text.len()) || !visible || !text.starts_with(START) {
-            return Err(NotAToken::Form);
-        }
-        let generated = text.len() == START.len() + RANDOM + CHECKSUM
-            && text[START.len()..].bytes().all(|b| b.is_ascii_alphanumeric());
-        if generated && checksum(&text[..START.len() + RANDOM]) != text[START.len() + RANDOM..] {
-            return Err(NotAToken::Checksum);
-        }
+        check(text)?;
         Ok(Self(SecretString::from(text)))
     }
 
@@ -106,14 +98,25 @@ fn push_random(random: &dyn Random, length: usize, text: &mut String) {
     }
 }
 
-fn checksum(text: &str) -> String {
-    let mut rest = crc32fast::hash(text.as_bytes());
+/// Whether text can be a token.
+fn check(text: &str) -> Result<(), NotAToken> {
+    let visible = text.bytes().all(|b| b.is_ascii_graphic());
+    if !LENGTHS.contains(&text.len()) || !visible || !text.starts_with(START) {
+        return Err(NotAToken::Form);
+    }
+    let (start, end) = text.as_bytes().split_at(text.len().min(START.len() + RANDOM));
+    let generated = end.len() == CHECKSUM && text[START.len()..].bytes().all(|b| b.is_ascii_alphanumeric());
+    if generated && checksum(start) != end { Err(NotAToken::Checksum) } else { Ok(()) }
+}
+
+fn checksum(text: &[u8]) -> [u8; CHECKSUM] {
+    let mut rest = crc32fast::hash(text);
     let mut digits = [b'0'; CHECKSUM];
     for digit in digits.iter_mut().rev() {
         *digit = ALPHABET[(rest % 62) as usize];
         rest /= 62;
     }
-    digits.iter().copied().map(char::from).collect()
+    digits
 }
 
 /// A token's SHA-256.
@@ -121,6 +124,14 @@ fn checksum(text: &str) -> String {
 pub struct HashedToken([u8; 32]);
 
 impl HashedToken {
+    /// The hash of a presented token, of which no copy is made.
+    ///
+    /// # Errors
+    /// If the text can't be a token.
+    pub fn of_presented(text: &str) -> Result<Self, NotAToken> {
+        check(text).map(|()| Self::of(text))
+    }
+
     pub(super) fn of(text: &str) -> Self {
         let hash = digest::digest(&digest::SHA256, text.as_bytes());
         Self(hash.as_ref().try_into().expect("a SHA-256 is 32 bytes"))

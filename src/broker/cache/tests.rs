@@ -1,10 +1,15 @@
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use futures_util::FutureExt;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::domain::clock::ManualClock;
+use crate::domain::{
+    clock::ManualClock,
+    connection::Source,
+    secret::{Credentials, Version},
+};
 
 struct Fixture {
     cache: CredentialCache,
@@ -19,7 +24,7 @@ fn fixture(ttl: u64, stale: u64) -> Fixture {
         stale_if_error: Duration::from_secs(stale),
         max_bytes: 1 << 20,
     };
-    let cache = CredentialCache::new(settings, clock.clone());
+    let cache = CredentialCache::new(settings, clock.clone(), TaskTracker::new());
     Fixture { cache, clock, loads: Arc::default() }
 }
 
@@ -28,23 +33,19 @@ fn name() -> SecretName {
 }
 
 fn served(n: usize) -> Kept {
-    Kept::Keys(Arc::new(keys(n)))
-}
-
-fn keys(n: usize) -> Served {
-    Served {
-        provider: "vapi".parse().unwrap(),
-        credentials: Credentials::from_json(format!(r#"{{"apiKey":"{n}"}}"#).as_bytes()).unwrap(),
-        version: format!("{n:032}").parse().unwrap(),
-        source: Source::Managed,
-    }
+    Kept::Keys(Arc::new(keys(&n.to_string(), format!("{n:032}").parse().unwrap())))
 }
 
 fn version(kept: &Kept) -> &Version {
     match kept {
-        Kept::Keys(served) => &served.version,
+        Kept::Keys(served) => served.version(),
         Kept::Vault(_) => panic!("only keys were loaded here"),
     }
+}
+
+fn keys(key: &str, version: Version) -> Served {
+    let credentials = Credentials::from_json(format!(r#"{{"apiKey":"{key}"}}"#).as_bytes()).unwrap();
+    Served::new(&"vapi".parse().unwrap(), &credentials, version, Source::Managed)
 }
 
 impl Fixture {
@@ -72,6 +73,13 @@ impl Fixture {
 
     fn loads(&self) -> usize {
         self.loads.load(Ordering::SeqCst)
+    }
+
+    /// Until the refreshes under way have ended.
+    async fn settle(&self) {
+        self.cache.0.tasks.close();
+        self.cache.0.tasks.wait().await;
+        self.cache.0.tasks.reopen();
     }
 
     fn pass(&self, seconds: u64) {
@@ -171,41 +179,120 @@ async fn a_load_that_everybody_left_does_not_block_the_next_reader() {
     let name = name();
     let stuck = f.cache.read(&name, Freshness::Cached, || std::future::pending().boxed());
     assert!(tokio::time::timeout(Duration::from_millis(5), stuck).await.is_err());
-    assert!(f.cache.0.loads().is_empty());
+    assert!(f.cache.0.loads.are_none());
     assert_eq!(f.read().await, 1);
 }
 
 #[tokio::test]
 async fn the_bound_is_in_bytes() {
     let f = fixture(300, 900);
-    let large = || {
-        let text = format!(r#"{{"apiKey":"{}"}}"#, "k".repeat(60_000));
-        let credentials = Credentials::from_json(text.as_bytes()).unwrap();
-        Ok(Kept::Keys(Arc::new(Served { credentials, ..keys(1) })))
-    };
+    let version: Version = "v".repeat(32).parse().unwrap();
     for i in 0..50 {
         let name = SecretName::new("acme".parse().unwrap(), format!("c{i}").parse().unwrap());
-        f.cache.read(&name, Freshness::Cached, || async move { large() }.boxed()).await.unwrap();
+        let large = keys(&"k".repeat(60_000), version.clone());
+        f.cache
+            .read(&name, Freshness::Cached, || async move { Ok(Kept::Keys(Arc::new(large))) }.boxed())
+            .await
+            .unwrap();
     }
-    f.cache.sweep();
-    assert!(f.cache.0.entries.weighted_size() <= 1 << 20);
-    assert!(f.cache.0.entries.entry_count() < 20);
+    assert!(f.cache.0.entries.weight() <= 1 << 20);
+    assert!((10..20).contains(&f.cache.0.entries.len()), "{}", f.cache.0.entries.len());
+}
+
+#[tokio::test]
+async fn a_usual_connection_weighs_less_than_900_bytes() {
+    let f = fixture(300, 900);
+    let name = SecretName::new("org_000000000000".parse().unwrap(), "vapi".parse().unwrap());
+    // `{"apiKey":"…"}` of 150 bytes.
+    let served = keys(&"k".repeat(137), "01920000-0000-7000-8000-000000000001".parse().unwrap());
+    f.cache
+        .read(&name, Freshness::Cached, || async move { Ok(Kept::Keys(Arc::new(served))) }.boxed())
+        .await
+        .unwrap();
+    let weight = f.cache.0.entries.weight();
+    assert!((650..900).contains(&weight), "{weight}");
+}
+
+#[tokio::test]
+async fn a_value_in_use_is_refreshed_by_one_reader_before_its_time_is_over() {
+    let f = fixture(300, 900);
+    f.read().await;
+    f.pass(269);
+    assert_eq!((f.read().await, f.loads()), (1, 1), "not yet due");
+    f.pass(1);
+    assert!(f.cache.hit(&name()).is_none(), "one reader has to go the long way");
+    for _ in 0..10 {
+        assert_eq!(f.read().await, 1, "the old value, without waiting");
+    }
+    assert!(f.cache.hit(&name()).is_some(), "the others need not");
+    f.settle().await;
+    assert_eq!((f.read().await, f.loads()), (2, 2));
+    f.pass(269);
+    assert_eq!((f.read().await, f.loads()), (2, 2), "its time began anew");
+}
+
+#[tokio::test]
+async fn a_value_that_nobody_reads_is_not_refreshed() {
+    let f = fixture(300, 900);
+    f.read().await;
+    f.pass(280);
+    f.settle().await;
+    assert_eq!(f.loads(), 1);
+    f.pass(21);
+    assert_eq!((f.read().await, f.loads()), (2, 2));
+}
+
+#[tokio::test]
+async fn a_refresh_that_fails_leaves_the_value_for_its_time_and_is_tried_again() {
+    let f = fixture(300, 900);
+    f.read().await;
+    f.pass(270);
+    for (loads, pass) in [(2, 4), (2, 1), (3, 25)] {
+        let refused = Error::StoreRefused(String::new());
+        assert_eq!(f.failing_read(refused).await.unwrap(), 1);
+        f.settle().await;
+        assert_eq!(f.loads(), loads);
+        f.pass(pass);
+    }
+    assert!(f.failing_read(Error::StoreRefused(String::new())).await.is_err(), "its time is over");
+}
+
+#[tokio::test]
+async fn a_refresh_under_way_leaves_nothing_behind_after_a_write() {
+    let f = fixture(300, 900);
+    f.read().await;
+    f.pass(270);
+    assert_eq!(f.read().await, 1);
+    f.cache.forget(&name());
+    f.settle().await;
+    assert_eq!(f.loads(), 2, "it was under way");
+    assert_eq!((f.read().await, f.loads()), (3, 3), "and what it found is not kept");
+}
+
+#[tokio::test]
+async fn what_is_past_its_time_is_wiped_though_nobody_asks() {
+    let f = fixture(300, 900);
+    f.read().await;
+    let sweeper = Sweeper::new(f.cache.clone());
+    f.pass(1_199);
+    sweeper.run_once().await;
+    assert_eq!(f.cache.0.entries.len(), 1);
+    f.pass(1);
+    sweeper.run_once().await;
+    assert!(f.cache.0.entries.is_empty());
 }
 
 #[tokio::test]
 async fn an_organization_is_forgotten_whole_and_alone() {
     let f = fixture(300, 900);
-    let of = |org: &str, n: usize| {
-        let name = SecretName::new(org.parse().unwrap(), format!("c{n}").parse().unwrap());
-        let cache = f.cache.clone();
-        async move { cache.read(&name, Freshness::Cached, || async move { Ok(served(n)) }.boxed()).await.unwrap() }
+    let names = |org: &str| {
+        let name = |n| SecretName::new(org.parse().unwrap(), format!("c{n}").parse().unwrap());
+        (1..4).map(name).collect::<Vec<_>>()
     };
-    for n in 1..4 {
-        of("acme", n).await;
-        of("other", n).await;
+    for name in names("acme").iter().chain(&names("other")) {
+        f.cache.read(name, Freshness::Cached, || async { Ok(served(1)) }.boxed()).await.unwrap();
     }
     f.cache.forget_org(&"acme".parse().unwrap());
-    f.cache.sweep();
-    let left: Vec<_> = f.cache.0.entries.iter().map(|(name, _)| name.org().to_string()).collect();
-    assert_eq!(left, ["other"; 3]);
+    assert!(names("acme").iter().all(|name| f.cache.hit(name).is_none()));
+    assert!(names("other").iter().all(|name| f.cache.hit(name).is_some()));
 }

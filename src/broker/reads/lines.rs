@@ -1,47 +1,57 @@
-//! The lines that count reads, in memory.
+//! The lines that count reads, in memory: one part of them, under one lock.
 //!
 //! Each belongs to the minute of its first read. Those whose count the log does not tell are queued, so
 //! that nobody has to look for them among the others.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    hash::{Hash, Hasher},
     sync::Arc,
 };
 
+use hashbrown::HashTable;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::room::Room;
 use crate::{
     domain::{
-        access::Actor,
+        access::{Actor, Permit, Read},
         secret::{SecretName, Version},
     },
     port::audit::Reads,
 };
 
+/// One read, and the hash of what its line counts.
+pub(super) struct OneRead<'r> {
+    pub permit: &'r Permit<Read>,
+    pub version: &'r Version,
+    pub at: Timestamp,
+    pub hash: u64,
+}
+
 /// What one line of a minute counts: an actor is known by its id.
 #[derive(Debug, Clone)]
-pub(super) struct Key {
-    pub actor: Arc<Actor>,
-    pub secret: SecretName,
-    pub version: Version,
+struct Key {
+    actor: Arc<Actor>,
+    secret: SecretName,
+    version: Version,
 }
 
-impl PartialEq for Key {
-    fn eq(&self, other: &Self) -> bool {
-        self.version == other.version
-            && self.secret == other.secret
-            && self.actor.id == other.actor.id
-            && self.actor.r#type == other.actor.r#type
+impl Key {
+    fn of(read: &OneRead<'_>) -> Self {
+        let OneRead { permit, version, .. } = read;
+        Self {
+            actor: Arc::clone(permit.actor()),
+            secret: permit.on().clone(),
+            version: Version::clone(version),
+        }
     }
-}
 
-impl Eq for Key {}
-
-impl Hash for Key {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        (&self.actor.id, &self.secret, &self.version).hash(state);
+    fn is(&self, actor: &Actor, secret: &SecretName, version: &Version) -> bool {
+        self.version == *version
+            && self.secret == *secret
+            && self.actor.id == actor.id
+            && self.actor.r#type == actor.r#type
     }
 }
 
@@ -50,7 +60,7 @@ pub(super) fn minute(time: Timestamp) -> i64 {
     time.as_second().div_euclid(60)
 }
 
-/// All lines that are held.
+/// Lines by their minutes.
 #[derive(Default)]
 pub(super) struct Lines {
     minutes: BTreeMap<i64, Minute>,
@@ -61,18 +71,29 @@ pub(super) struct Lines {
 /// The lines of one minute.
 #[derive(Default)]
 pub(super) struct Minute {
-    lines: HashMap<Key, Line>,
+    lines: HashTable<Line>,
     /// How many of them count what the log does not tell.
     unwritten: usize,
 }
 
+impl Minute {
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.lines.len()
+    }
+}
+
 /// Where a line is.
+#[derive(Clone)]
 struct Place {
     minute: i64,
+    hash: u64,
     key: Key,
 }
 
 struct Line {
+    key: Key,
+    hash: u64,
     /// Given when it is first written.
     id: Option<Uuid>,
     at: Timestamp,
@@ -83,10 +104,6 @@ struct Line {
 }
 
 impl Line {
-    fn new(at: Timestamp) -> Self {
-        Self { id: None, at, count: 0, written: 0, queued: false }
-    }
-
     fn is_written(&self) -> bool {
         self.count == self.written
     }
@@ -106,23 +123,39 @@ impl Counted {
         let Key { actor, secret, version } = self.place.key.clone();
         Reads { id: self.id, secret, version, actor, at: self.at, count: self.count }
     }
+
+    /// The hash of what its line counts.
+    pub(super) fn hash(&self) -> u64 {
+        self.place.hash
+    }
 }
 
 impl Lines {
-    /// Counts a read. False, and nothing done, if that takes another line than the `most` there may be.
-    pub(super) fn count(&mut self, key: &Key, at: Timestamp, most: usize) -> bool {
-        let (held, number) = (self.held(), minute(at));
+    /// Counts a read. False, and nothing done, if that takes another line and there is no `room` for one,
+    /// or if `admit` refuses.
+    pub(super) fn count(&mut self, read: &OneRead<'_>, room: &Room, admit: impl FnOnce() -> bool) -> bool {
+        let number = minute(read.at);
         let minute = self.minutes.entry(number).or_default();
-        let line = match minute.lines.get_mut(key) {
-            Some(line) => line,
-            None if held >= most => return false,
-            None => minute.lines.entry(key.clone()).or_insert_with(|| Line::new(at)),
+        let known = minute
+            .lines
+            .find_entry(read.hash, |line| line.key.is(read.permit.actor(), read.permit.on(), read.version));
+        let line = match known {
+            Ok(line) => line.into_mut(),
+            Err(_) if !room.take() => return false,
+            Err(_) => {
+                let (key, hash, at) = (Key::of(read), read.hash, read.at);
+                let line = Line { key, hash, id: None, at, count: 0, written: 0, queued: false };
+                minute.lines.insert_unique(hash, line, |line| line.hash).into_mut()
+            }
         };
+        if !admit() {
+            return false;
+        }
         minute.unwritten += usize::from(line.is_written());
         line.count += 1;
         if !line.queued {
             line.queued = true;
-            self.queue.push_back(Place { minute: number, key: key.clone() });
+            self.queue.push_back(Place { minute: number, hash: line.hash, key: line.key.clone() });
         }
         true
     }
@@ -138,12 +171,14 @@ impl Lines {
     }
 
     fn held(&self) -> usize {
-        self.minutes.values().map(|minute| minute.lines.len()).sum()
+        self.minutes.values().map(Minute::len).sum()
     }
 
     fn line(&mut self, place: &Place) -> Option<(&mut Line, &mut usize)> {
-        let minute = self.minutes.get_mut(&place.minute)?;
-        Some((minute.lines.get_mut(&place.key)?, &mut minute.unwritten))
+        let Place { minute, hash, key } = place;
+        let minute = self.minutes.get_mut(minute)?;
+        let line = minute.lines.find_mut(*hash, |line| line.key.is(&key.actor, &key.secret, &key.version));
+        Some((line?, &mut minute.unwritten))
     }
 
     /// Takes lines out of the queue, one for each id. Those that have none yet are given it.
@@ -163,11 +198,9 @@ impl Lines {
         taken
     }
 
-    /// Puts lines into the queue again.
-    pub(super) fn put_back(&mut self, batch: Vec<Counted>) {
-        for Counted { place, .. } in batch {
-            self.enqueue(place);
-        }
+    /// Puts a line into the queue again.
+    pub(super) fn put_back(&mut self, counted: Counted) {
+        self.enqueue(counted.place);
     }
 
     fn enqueue(&mut self, place: Place) {
@@ -179,56 +212,46 @@ impl Lines {
         }
     }
 
-    /// Notes that the log tells these, but for those that were closed before, with these counts: what they
-    /// don't count goes into a line of its own. Returns how many reads are new in the log.
-    pub(super) fn note(&mut self, batch: &[Counted], closed: &HashMap<Uuid, i64>) -> i64 {
-        let mut recorded = 0;
-        for Counted { place, id, count, .. } in batch {
-            let Some((line, unwritten)) = self.line(place) else { continue };
-            let closed = closed.get(id);
-            recorded += closed.unwrap_or(count) - line.written;
-            match closed {
-                None => line.written = *count,
-                Some(closed) => {
-                    *line = Line {
-                        count: (line.count - closed).max(0),
-                        queued: line.queued,
-                        ..Line::new(line.at)
-                    };
-                }
+    /// Notes that the log tells this, or, if the line was closed before, with which count: what it doesn't
+    /// count goes into a line of its own. Returns how many reads are new in the log.
+    pub(super) fn note(&mut self, counted: &Counted, closed: &HashMap<Uuid, i64>) -> i64 {
+        let Counted { place, id, count, .. } = counted;
+        let Some((line, unwritten)) = self.line(place) else { return 0 };
+        let closed = closed.get(id);
+        let recorded = closed.unwrap_or(count) - line.written;
+        match closed {
+            None => line.written = *count,
+            Some(closed) => {
+                (line.id, line.written) = (None, 0);
+                line.count = (line.count - closed).max(0);
             }
-            if line.is_written() {
-                *unwritten -= 1;
-            } else if closed.is_some() {
-                let Place { minute, key } = place;
-                self.enqueue(Place { minute: *minute, key: key.clone() });
-            }
+        }
+        if line.is_written() {
+            *unwritten -= 1;
+        } else if closed.is_some() {
+            self.enqueue(place.clone());
         }
         recorded
     }
 
-    /// Lets go of lines that are written: of whole minutes before `now`, and, if there are nearly as many
-    /// lines as there may be, of the oldest others.
-    pub(super) fn make_room(&mut self, now: i64, most: usize) -> Vec<Minute> {
+    /// Lets go of whole minutes before `now` that are written.
+    pub(super) fn let_go_before(&mut self, now: i64) -> Vec<Minute> {
         let over = self.minutes.extract_if(..now, |_, minute| minute.unwritten == 0);
-        let gone = over.map(|(_, minute)| minute).collect();
-        if self.held() >= most - most / 8 {
-            self.shrink_to(most / 4 * 3);
-        }
-        gone
+        over.map(|(_, minute)| minute).collect()
     }
 
-    fn shrink_to(&mut self, goal: usize) {
-        let excess = self.held().saturating_sub(goal);
-        let lines = self.minutes.values().flat_map(|minute| minute.lines.values());
+    /// Lets go of the oldest lines that are written, where `goal` of `all` may be left. Returns how many
+    /// went.
+    pub(super) fn shrink(&mut self, goal: usize, all: usize) -> usize {
+        let held = self.held();
+        let excess = held - held * goal / all;
+        let lines = self.minutes.values().flat_map(|minute| &minute.lines);
         let mut times: Vec<_> = lines.filter(|line| line.is_written()).map(|line| line.at).collect();
-        let Some(last) = excess.min(times.len()).checked_sub(1) else { return };
+        let Some(last) = excess.min(times.len()).checked_sub(1) else { return 0 };
         let newest_to_go = *times.select_nth_unstable(last).1;
         for minute in self.minutes.values_mut() {
-            minute.lines.retain(|_, line| !line.is_written() || line.at > newest_to_go);
+            minute.lines.retain(|line| !line.is_written() || line.at > newest_to_go);
         }
+        held - self.held()
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,5 +1,6 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::*;
@@ -212,4 +213,42 @@ async fn room_is_made_after_each_batch() {
     let (stuck, counted) = tokio::join!(stuck, rig.read("a", 1));
     assert!(stuck.is_err(), "the second batch is under way");
     counted.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_at_once_are_counted_exactly() {
+    let Rig { lines, log, recorder, permit, .. } = Rig::with_room(1_000);
+    let versions: Vec<Version> = (0..200).map(|n| format!("{n:032}").parse().unwrap()).collect();
+    let readers = (0..8).map(|_| {
+        let (log, permit, versions) = (log.clone(), permit.clone(), versions.clone());
+        tokio::task::spawn_blocking(move || {
+            versions.iter().cycle().take(5_000).filter(|version| log.count(&permit, version, || true)).count()
+        })
+    });
+    let readers = futures_util::future::join_all(readers);
+    tokio::pin!(readers);
+    let counted = loop {
+        tokio::select! {
+            counted = &mut readers => break counted,
+            written = recorder.run_once() => written.unwrap(),
+        }
+    };
+    assert_eq!(counted.into_iter().map(Result::unwrap).sum::<usize>(), 8 * 5_000);
+    recorder.run_once().await.unwrap();
+    let counts: Vec<_> = lines.there.lock().unwrap().values().map(|(reads, _)| reads.count).collect();
+    assert_eq!((counts.len(), counts.iter().sum()), (200, 8 * 5_000));
+}
+
+#[tokio::test]
+async fn what_is_not_admitted_is_not_counted() {
+    let rig = Rig::with_room(1);
+    let version: Version = "a".repeat(32).parse().unwrap();
+    assert!(!rig.log.count(&rig.permit, &version, || false));
+    rig.recorder.run_once().await.unwrap();
+    assert_eq!(rig.lines.counts(), []);
+    assert!(rig.log.count(&rig.permit, &version, || true));
+    let other: Version = "b".repeat(32).parse().unwrap();
+    assert!(!rig.log.count(&rig.permit, &other, || unreachable!("there is no room")));
+    rig.recorder.run_once().await.unwrap();
+    assert_eq!(rig.lines.counts(), [("a".to_owned(), 1)]);
 }

@@ -18,13 +18,13 @@ use tokio::{
 };
 
 use crate::{
-    broker::{cache::Served, error::Error},
+    broker::error::Error,
     domain::{
         access::{MayRead, Permit, UseVault},
-        connection::{Connection, Source},
+        connection::Connection,
         id::{OrgId, ProviderName},
         provider::Provider,
-        secret::Version,
+        secret::{Credentials, Version},
         vault::{KeyName, UrlRules, VaultAccess, VaultAnswer, VaultFault, VaultKey, VaultToken, VaultUrl},
     },
     port::{
@@ -63,6 +63,13 @@ pub struct Route {
     url: VaultUrl,
     token: VaultToken,
     slots: Arc<Semaphore>,
+}
+
+impl Route {
+    /// Whose keys they are.
+    pub(in crate::broker) fn provider(&self) -> &ProviderName {
+        &self.provider
+    }
 }
 
 impl VaultReader {
@@ -109,17 +116,12 @@ impl VaultReader {
     }
 
     /// Asks for a connection's keys, once.
-    pub(in crate::broker) async fn read(&self, route: &Route) -> Result<Served, Error> {
+    pub(in crate::broker) async fn read(&self, route: &Route) -> Result<(Version, Credentials), Error> {
         let names: Vec<_> = route.keys.iter().map(|key| &key.name).collect();
         let answer = self.ask(&route.slots, &route.url, &route.token, &names).await?;
         let credentials = answer.credentials(&route.keys).map_err(VaultFault::KeyMissing);
         let credentials = credentials.inspect_err(count)?;
-        Ok(Served {
-            provider: route.provider.clone(),
-            version: route.token.version_of(&credentials),
-            credentials,
-            source: Source::CustomerVault,
-        })
+        Ok((route.token.version_of(&credentials), credentials))
     }
 
     /// One request, when it is its turn.

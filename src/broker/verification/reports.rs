@@ -20,13 +20,12 @@ const MOST: usize = 1_000;
 /// Which connections' reports are being looked into, and which were lately.
 pub(super) struct Reports {
     under_way: Mutex<HashSet<SecretName>>,
-    lately: moka::sync::Cache<SecretName, Instant>,
+    lately: quick_cache::sync::Cache<SecretName, Instant>,
 }
 
 impl Default for Reports {
     fn default() -> Self {
-        let lately = moka::sync::Cache::builder().max_capacity(10_000).time_to_live(APART).build();
-        Self { under_way: Mutex::default(), lately }
+        Self { under_way: Mutex::default(), lately: quick_cache::sync::Cache::new(10_000) }
     }
 }
 

@@ -8,14 +8,12 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use zeroize::Zeroizing;
 
 use crate::{
     broker::{
-        cache::{Freshness, Served},
+        cache::Freshness,
         credentials::{CredentialReader, Reading},
     },
     domain::{access::Read, secret::Version},
@@ -25,7 +23,7 @@ use crate::{
     },
 };
 
-// Only described here: `body` writes them, into memory that is wiped.
+// Only described here: `cache::Served` writes them, into memory that is wiped.
 /// A connection's keys.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Credentials)]
@@ -95,19 +93,5 @@ fn answer(reading: &Reading) -> Response {
         Reading::Keys(served) => served,
     };
     let json = [(header::CONTENT_TYPE, "application/json")];
-    (etag(&served.version), json, Body::from(body(served))).into_response()
-}
-
-/// Written by hand, so that the one buffer that holds the keys is wiped when the answer is sent. The
-/// names put in as they are have nothing that JSON would escape.
-fn body(served: &Served) -> Bytes {
-    let credentials = served.credentials.to_json();
-    let (provider, version, source) = (&served.provider, &served.version, served.source.as_str());
-    let start = format!("{{\"provider\":\"{provider}\",\"credentials\":");
-    let end = format!(",\"version\":\"{version}\",\"source\":\"{source}\"}}");
-    let mut text = Zeroizing::new(Vec::with_capacity(start.len() + credentials.len() + end.len()));
-    text.extend_from_slice(start.as_bytes());
-    text.extend_from_slice(&credentials);
-    text.extend_from_slice(end.as_bytes());
-    Bytes::from_owner(text)
+    (etag(served.version()), json, Body::from(served.document())).into_response()
 }
