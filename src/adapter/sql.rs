@@ -267,6 +267,16 @@ fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, sqlx::Erro
     decoded(serde_json::from_str(text))
 }
 
+/// The most rows that one statement names. SQLite looks for each parameter's number among all of the statement's,
+/// at every parse and every binding, so that a row costs the more the more there are.
+const ROWS: usize = 50;
+
+/// A statement made for so many rows: of numbered places, and so safe. Full ones are all the same text and
+/// stay prepared.
+fn for_rows(sql: String, rows: usize) -> events::Query {
+    sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(rows == ROWS)
+}
+
 /// `($1, $2), ($3, $4)` and so on.
 fn places(rows: usize, columns: usize) -> String {
     let row = |row: usize| {

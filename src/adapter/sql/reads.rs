@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use sqlx::{AnyConnection, Row};
 use uuid::Uuid;
 
-use super::{events::take_numbers, millis, places, to_json};
+use super::{ROWS, events::take_numbers, for_rows, millis, places, to_json};
 use crate::{
     domain::event::EventType,
     port::audit::{Closed, Reads},
@@ -39,35 +39,35 @@ async fn counts(
     tx: &mut AnyConnection,
     reads: &[Reads],
 ) -> Result<HashMap<String, (i64, bool)>, sqlx::Error> {
-    let sql = format!("SELECT id, count, hash FROM events WHERE id IN {}", places(1, reads.len()));
-    // Safe, here and below: made of numbered places alone. Not kept prepared: each length is another text.
-    let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(false);
-    for line in reads {
-        query = query.bind(line.id.to_string());
-    }
-    let rows = query.fetch_all(tx).await?;
-    rows.iter()
-        .map(|row| {
+    let mut there = HashMap::with_capacity(reads.len());
+    for reads in reads.chunks(ROWS) {
+        let sql = format!("SELECT id, count, hash FROM events WHERE id IN {}", places(1, reads.len()));
+        let mut query = for_rows(sql, reads.len());
+        for line in reads {
+            query = query.bind(line.id.to_string());
+        }
+        for row in query.fetch_all(&mut *tx).await? {
             let sealed = row.try_get::<Option<String>, _>("hash")?.is_some();
-            Ok((row.try_get("id")?, (row.try_get("count")?, sealed)))
-        })
-        .collect()
+            there.insert(row.try_get("id")?, (row.try_get("count")?, sealed));
+        }
+    }
+    Ok(there)
 }
 
 async fn count_up(tx: &mut AnyConnection, lines: &[&Reads]) -> Result<(), sqlx::Error> {
-    if lines.is_empty() {
-        return Ok(());
+    for lines in lines.chunks(ROWS) {
+        let sql = format!(
+            "WITH said (id, total) AS (VALUES {}) UPDATE events SET count = said.total FROM said \
+             WHERE events.id = said.id AND events.hash IS NULL",
+            places(lines.len(), 2)
+        );
+        let mut query = for_rows(sql, lines.len());
+        for line in lines {
+            query = query.bind(line.id.to_string()).bind(line.count);
+        }
+        query.execute(&mut *tx).await?;
     }
-    let sql = format!(
-        "WITH said (id, total) AS (VALUES {}) UPDATE events SET count = said.total FROM said \
-         WHERE events.id = said.id AND events.hash IS NULL",
-        places(lines.len(), 2)
-    );
-    let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(false);
-    for line in lines {
-        query = query.bind(line.id.to_string()).bind(line.count);
-    }
-    query.execute(tx).await.map(drop)
+    Ok(())
 }
 
 async fn append(tx: &mut AnyConnection, origin: Uuid, lines: &[&Reads]) -> Result<(), sqlx::Error> {
@@ -75,26 +75,30 @@ async fn append(tx: &mut AnyConnection, origin: Uuid, lines: &[&Reads]) -> Resul
         return Ok(());
     }
     let taken = i64::try_from(lines.len()).unwrap_or(i64::MAX);
-    let first = take_numbers(tx, taken).await? - taken + 1;
-    let sql = format!(
-        "INSERT INTO events (number, id, org, type, at, actor, actor_id, connection, version, origin, count) \
-         VALUES {}",
-        places(lines.len(), 11)
-    );
-    let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(false);
-    for (number, line) in (first..).zip(lines) {
-        query = query
-            .bind(number)
-            .bind(line.id.to_string())
-            .bind(line.secret.org().as_str())
-            .bind(EventType::CredentialsRead.as_str())
-            .bind(millis(line.at))
-            .bind(to_json(&*line.actor))
-            .bind(line.actor.id.as_str())
-            .bind(line.secret.connection().as_str())
-            .bind(line.version.as_str())
-            .bind(origin.to_string())
-            .bind(line.count);
+    let mut number = take_numbers(tx, taken).await? - taken;
+    for lines in lines.chunks(ROWS) {
+        let sql = format!(
+            "INSERT INTO events (number, id, org, type, at, actor, actor_id, connection, version, origin, \
+             count) VALUES {}",
+            places(lines.len(), 11)
+        );
+        let mut query = for_rows(sql, lines.len());
+        for line in lines {
+            number += 1;
+            query = query
+                .bind(number)
+                .bind(line.id.to_string())
+                .bind(line.secret.org().as_str())
+                .bind(EventType::CredentialsRead.as_str())
+                .bind(millis(line.at))
+                .bind(to_json(&*line.actor))
+                .bind(line.actor.id.as_str())
+                .bind(line.secret.connection().as_str())
+                .bind(line.version.as_str())
+                .bind(origin.to_string())
+                .bind(line.count);
+        }
+        query.execute(&mut *tx).await?;
     }
-    query.execute(tx).await.map(drop)
+    Ok(())
 }

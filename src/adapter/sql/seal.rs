@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use sqlx::{AnyConnection, Row, any::AnyRow};
 
 use super::{
-    Database,
+    Database, ROWS,
     events::{self, BEFORE_FIRST, select, take_numbers},
-    millis, places,
+    for_rows, millis, places,
 };
 use crate::{
     domain::event::{EventType, Record, chain::ChainHash},
@@ -84,21 +84,19 @@ async fn seal_all(tx: &mut AnyConnection, records: &[(i64, Record)]) -> Result<H
         *hash = hash.next(*sequence, record);
         sealed.push((*number, *sequence, *hash, record.actor.id.as_str()));
     }
-    if sealed.is_empty() {
-        return Ok(heads);
+    for sealed in sealed.chunks(ROWS) {
+        let sql = format!(
+            "WITH sealed (number, sequence, hash, actor_id) AS (VALUES {}) UPDATE events SET \
+             sequence = sealed.sequence, hash = sealed.hash, actor_id = sealed.actor_id FROM sealed \
+             WHERE events.number = sealed.number",
+            places(sealed.len(), 4)
+        );
+        let mut query = for_rows(sql, sealed.len());
+        for (number, sequence, hash, actor) in sealed {
+            query = query.bind(*number).bind(*sequence).bind(hash.to_string()).bind(*actor);
+        }
+        query.execute(&mut *tx).await?;
     }
-    // Safe, here and below: made of numbered places. Not kept prepared: each number of rows is another text.
-    let sql = format!(
-        "WITH sealed (number, sequence, hash, actor_id) AS (VALUES {}) UPDATE events SET \
-         sequence = sealed.sequence, hash = sealed.hash, actor_id = sealed.actor_id FROM sealed \
-         WHERE events.number = sealed.number",
-        places(sealed.len(), 4)
-    );
-    let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(false);
-    for (number, sequence, hash, actor) in sealed {
-        query = query.bind(number).bind(sequence).bind(hash.to_string()).bind(actor);
-    }
-    query.execute(&mut *tx).await?;
     set_heads(tx, &heads).await?;
     Ok(heads)
 }
@@ -106,27 +104,26 @@ async fn seal_all(tx: &mut AnyConnection, records: &[(i64, Record)]) -> Result<H
 /// Where the chains end. One whose noted end can't be read, or lies before its newest event, is left out:
 /// whatever it was given next would not fit.
 async fn heads(tx: &mut AnyConnection, chains: &[&[(i64, Record)]]) -> Result<Heads, sqlx::Error> {
-    if chains.is_empty() {
-        return Ok(Heads::new());
-    }
-    let sql = format!(
-        "WITH asked (org) AS (VALUES {}) SELECT asked.org, newest_sequence, newest_hash, \
-         (SELECT MAX(sequence) FROM events WHERE events.org = asked.org) AS last \
-         FROM asked LEFT JOIN event_chains ON event_chains.org = asked.org",
-        places(chains.len(), 1)
-    );
-    let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(false);
-    for chain in chains {
-        query = query.bind(chain[0].1.org.as_str());
-    }
     let mut heads = Heads::new();
-    for row in query.fetch_all(tx).await? {
-        let org: String = row.try_get("org")?;
-        if let Some(head) = head(&row)? {
-            heads.insert(org, head);
-        } else {
-            let why = "where its chain ends can't be read or is not its newest event";
-            tracing::error!(org, "an organization's events can't be sealed: {why}");
+    for chains in chains.chunks(ROWS) {
+        let sql = format!(
+            "WITH asked (org) AS (VALUES {}) SELECT asked.org, newest_sequence, newest_hash, \
+             (SELECT MAX(sequence) FROM events WHERE events.org = asked.org) AS last \
+             FROM asked LEFT JOIN event_chains ON event_chains.org = asked.org",
+            places(chains.len(), 1)
+        );
+        let mut query = for_rows(sql, chains.len());
+        for chain in chains {
+            query = query.bind(chain[0].1.org.as_str());
+        }
+        for row in query.fetch_all(&mut *tx).await? {
+            let org: String = row.try_get("org")?;
+            if let Some(head) = head(&row)? {
+                heads.insert(org, head);
+            } else {
+                let why = "where its chain ends can't be read or is not its newest event";
+                tracing::error!(org, "an organization's events can't be sealed: {why}");
+            }
         }
     }
     Ok(heads)
@@ -142,17 +139,21 @@ fn head(row: &AnyRow) -> Result<Option<(i64, ChainHash)>, sqlx::Error> {
 }
 
 async fn set_heads(tx: &mut AnyConnection, heads: &Heads) -> Result<(), sqlx::Error> {
-    let sql = format!(
-        "INSERT INTO event_chains (org, newest_sequence, newest_hash, pruned_sequence, pruned_hash) VALUES {} \
-         ON CONFLICT (org) DO UPDATE SET \
-         newest_sequence = excluded.newest_sequence, newest_hash = excluded.newest_hash",
-        places(heads.len(), 5)
-    );
-    let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(false);
     let (first_sequence, first_hash) = BEFORE_FIRST;
-    for (org, (sequence, hash)) in heads {
-        query = query.bind(org.as_str()).bind(*sequence).bind(hash.to_string());
-        query = query.bind(first_sequence).bind(first_hash.to_string());
+    let heads: Vec<_> = heads.iter().collect();
+    for heads in heads.chunks(ROWS) {
+        let sql = format!(
+            "INSERT INTO event_chains (org, newest_sequence, newest_hash, pruned_sequence, pruned_hash) \
+             VALUES {} ON CONFLICT (org) DO UPDATE SET \
+             newest_sequence = excluded.newest_sequence, newest_hash = excluded.newest_hash",
+            places(heads.len(), 5)
+        );
+        let mut query = for_rows(sql, heads.len());
+        for (org, (sequence, hash)) in heads {
+            query = query.bind(org.as_str()).bind(*sequence).bind(hash.to_string());
+            query = query.bind(first_sequence).bind(first_hash.to_string());
+        }
+        query.execute(&mut *tx).await?;
     }
-    query.execute(tx).await.map(drop)
+    Ok(())
 }
