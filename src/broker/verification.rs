@@ -171,13 +171,17 @@ impl Verifier {
         self.0.parts.settings.every
     }
 
-    /// Tries the keys of a connection whose time has come.
+    /// Tries the keys of a connection whose time has come, if it has any: it may be disconnected meanwhile, or
+    /// made for a vault that is disabled.
     ///
     /// # Errors
     /// As [`Verifier::verify`].
     pub(super) async fn check_due(&self, name: SecretName) -> Result<(), Error> {
         let permit = SystemTask::verifier(name);
-        self.check(&permit, permit.actor(), None).await.map(drop)
+        match self.check(&permit, permit.actor(), None).await {
+            Ok(_) | Err(Error::NotFound) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Asks a provider about credentials once. Changes nothing.
