@@ -326,7 +326,8 @@ impl Verifier {
         Ok((version, self.ask(provider, &credentials, Ask::WithFacts).await))
     }
 
-    /// Keeps an outcome, unless the connection has been written meanwhile: then it concerns other keys.
+    /// Keeps an outcome, unless the connection has been written or its vault changed meanwhile: then it
+    /// concerns other keys.
     async fn keep(
         &self,
         connection: &Connection,
@@ -347,6 +348,7 @@ impl Verifier {
         };
         let check = Check {
             version: connection.version.clone(),
+            vault: connection.vault.clone(),
             at: verdict.checked_at,
             status: change.map(|(status, _)| status),
             again_at: next_try(verdict.checked_at, every, &*parts.random),

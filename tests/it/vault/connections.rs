@@ -1,5 +1,7 @@
 //! Connections of an organization that has a vault: made without keys, tried, reported, disconnected.
 
+use std::time::Duration;
+
 use hyper::Method;
 use rstest::rstest;
 use serde_json::json;
@@ -172,6 +174,46 @@ async fn the_other_keys_are_tried_after_a_change() {
     becomes("needs_reconnect").await;
     put(&app, &json!({"enabled": false})).await.expect(200);
     becomes("active").await;
+}
+
+/// What has no keys at present is no trouble, however often it comes up.
+#[tokio::test]
+async fn the_schedule_passes_over_what_has_no_keys() {
+    let app = TestApp::with(Db::Sqlite, Store::Local, &[("KEYBROKER_VERIFY_EVERY", "1s")]).await;
+    let function = with_vapi().await;
+    enable(&app, &function).await;
+    app.put(&app.path("vapi")).json(&json!({})).send().await.expect(201);
+    put(&app, &json!({"enabled": false})).await.expect(200);
+    let key = fresh_key();
+    app.put(&app.path("other")).json(&vapi(&key)).send().await.expect(201);
+    let tried = asked(&key).len();
+    until("the schedule has come by", async || (asked(&key).len() > tried + 1).then_some(())).await;
+    assert!(!app.log().contains("a key could not be tried"));
+}
+
+/// What a provider says late, when the keys in the store are already back, is not kept for those.
+#[rstest]
+#[case::sqlite(Db::Sqlite)]
+#[case::postgres(Db::Postgres)]
+#[tokio::test]
+async fn a_late_answer_is_not_kept_for_the_other_keys(#[case] db: Db) {
+    let app = quiet(db, Store::Local, &[]).await;
+    let in_vault = fresh_key();
+    app.put_vapi(&fresh_key()).await.expect(201);
+    let function = FakeVault::with(&[(PUBLIC, "pk"), (PRIVATE, &in_vault)]).await;
+    enable(&app, &function).await;
+    let before = app.get(&app.path("vapi")).send().await.expect(200).json()["verified_at"].clone();
+    treat(&in_vault, Treatment::Slow(Duration::from_secs(2)));
+    let verify = app.post(&format!("{}/verify", app.path("vapi"))).send();
+    let disable = async {
+        until("the provider is asked", async || (!asked(&in_vault).is_empty()).then_some(())).await;
+        put(&app, &json!({"enabled": false})).await.expect(200);
+    };
+    let (verified, ()) = tokio::join!(verify, disable);
+    assert_eq!(verified.expect(200).json()["outcome"], "valid");
+    assert_eq!(app.get(&app.path("vapi")).send().await.expect(200).json()["verified_at"], before);
+    let types: Vec<_> = app.history("vapi").await.into_iter().map(|(r#type, _)| r#type).collect();
+    assert_eq!(types, ["connection.created"]);
 }
 
 #[tokio::test]
