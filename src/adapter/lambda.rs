@@ -1,7 +1,7 @@
 //! The way to organizations' own functions: AWS Lambda Function URLs, through the guard.
 //!
 //! One POST for all names. Connections are kept and used again, each to the address that was checked when
-//! it was made. What fails is logged without anything that was sent or answered.
+//! it was made. What fails is logged without the URL and without anything that was sent or answered.
 
 use std::{sync::Arc, time::Duration};
 
@@ -62,8 +62,7 @@ impl VaultFunctions for VaultClient {
         names: &[&KeyName],
         limit: Duration,
     ) -> Result<VaultAnswer, VaultFault> {
-        let host = url.url().host_str().unwrap_or_default();
-        let client = self.0.client(url.url()).map_err(|refusal| refused(refusal, host))?;
+        let client = self.0.client(url.url()).map_err(refused)?;
         let question = Question { keys: names.iter().map(|name| name.as_str()).collect() };
         let question = serde_json::to_vec(&question).expect("names are always written");
         let sent = client
@@ -75,9 +74,9 @@ impl VaultFunctions for VaultClient {
             .body(question)
             .send()
             .await;
-        let response = sent.map_err(|error| no_answer(&error, host))?;
+        let response = sent.map_err(|error| no_answer(&error))?;
         match response.status() {
-            StatusCode::OK => answer(response, host).await,
+            StatusCode::OK => answer(response).await,
             status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
                 Err(VaultFault::Unauthorized(status.as_u16()))
             }
@@ -95,7 +94,7 @@ fn bearer(token: &VaultToken) -> HeaderValue {
     value
 }
 
-async fn answer(response: Response, host: &str) -> Result<VaultAnswer, VaultFault> {
+async fn answer(response: Response) -> Result<VaultAnswer, VaultFault> {
     let wrong = |why: &str| VaultFault::BadResponse(why.to_owned());
     let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = content_type.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
@@ -104,16 +103,16 @@ async fn answer(response: Response, host: &str) -> Result<VaultAnswer, VaultFaul
     }
     let body = body(response, LARGEST_ANSWER).await.map_err(|no_body| match no_body {
         NoBody::TooLarge => wrong("its answer is larger than 64 KiB"),
-        NoBody::Failed(error) => no_answer(&error, host),
+        NoBody::Failed(error) => no_answer(&error),
     })?;
     VaultAnswer::read(&body).map_err(|malformed| {
-        tracing::info!(host, length = body.len(), "a vault's answer has another form");
+        tracing::info!(length = body.len(), "a vault's answer has another form");
         VaultFault::BadResponse(malformed.to_string())
     })
 }
 
-fn refused(refusal: Refusal, host: &str) -> VaultFault {
-    tracing::warn!(host, %refusal, "a vault was not asked");
+fn refused(refusal: Refusal) -> VaultFault {
+    tracing::warn!(%refusal, "a vault was not asked");
     VaultFault::Unreachable(match refusal {
         Refusal::PrivateAddress => {
             "its address is private, which KEYBROKER_ALLOW_PRIVATE_ADDRESSES does not allow"
@@ -123,11 +122,11 @@ fn refused(refusal: Refusal, host: &str) -> VaultFault {
     })
 }
 
-fn no_answer(error: &reqwest::Error, host: &str) -> VaultFault {
+fn no_answer(error: &reqwest::Error) -> VaultFault {
     match cause(error) {
-        Ok(refusal) => refused(refusal, host),
+        Ok(refusal) => refused(refusal),
         Err(cause) => {
-            tracing::info!(host, cause, "a vault gave no answer");
+            tracing::info!(cause, "a vault gave no answer");
             VaultFault::Unreachable(if error.is_timeout() { TOO_SLOW } else { NOT_REACHED })
         }
     }

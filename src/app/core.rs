@@ -77,6 +77,7 @@ impl Core {
             clock: Arc::clone(clock),
             random: Arc::clone(random),
             store_timeout: settings.store_timeout,
+            under_way: under_way.clone(),
         });
         let writer = Arc::new(Writer {
             index: index.clone(),

@@ -166,12 +166,14 @@ impl Connections {
         label: LabelChange,
         terms: Terms,
     ) -> Result<Answer, Error> {
-        if provider.oauth || self.vault(permit.on()).await?.is_none() {
+        let vault = self.vault(permit.on()).await?.filter(|_| !provider.oauth);
+        let Some(vault) = vault else {
             let message = "is required, unless the organization keeps its keys in its own vault";
             return Err(Error::InvalidCredentials(vec![FieldError::new("credentials", message)]));
-        }
+        };
+        let access = vault.enabled.then_some(vault.access);
         let (writer, provider) = (Arc::clone(&self.writer), provider.name.clone());
-        self.to_its_end(async move { writer.register(&permit, provider, label, &terms).await }).await
+        self.to_its_end(async move { writer.register(&permit, provider, label, access, &terms).await }).await
     }
 
     async fn vault(&self, name: &SecretName) -> Result<Option<VaultRecord>, Error> {

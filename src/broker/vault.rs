@@ -5,12 +5,15 @@
 //! written into the store first and named in the database afterwards, in one transaction with the event.
 //! One that no row names is never read.
 
+mod change;
 mod reader;
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 
+use self::change::{Change, Wanted};
 pub use self::reader::{Route, VaultReader, VaultSettings};
 use super::{
     cache::CredentialCache,
@@ -24,24 +27,16 @@ use crate::{
         event::{Event, EventType, RequestId},
         id::OrgId,
         provider::{Catalogue, Provider},
-        secret::{Credentials, Version},
         vault::{
             MOST_KEYS, TestOutcome, VaultAccess, VaultFault, VaultKey, VaultRecord, VaultTest, VaultToken,
             VaultUrl, environment_of,
         },
     },
-    port::{
-        index::ConnectionIndex,
-        store::{Expect, Store},
-        vault::{VaultIndex, VaultLock},
-    },
+    port::{index::ConnectionIndex, store::Store, vault::VaultIndex},
 };
 
 /// How many connections are looked through at a time.
 const PAGE: u16 = 200;
-
-/// How long a change may take beyond the store's own time, for the database's last word.
-const LOCK_MARGIN: Duration = Duration::from_secs(5);
 
 /// The use cases of customer vaults.
 #[derive(Clone)]
@@ -67,6 +62,9 @@ pub struct Parts {
     pub random: Arc<dyn Random>,
     /// How long the store may take for one operation.
     pub store_timeout: Duration,
+    /// Changes run as tasks of their own: a caller that hangs up leaves none half-way with its lock, and a
+    /// shutdown waits for them.
+    pub under_way: TaskTracker,
 }
 
 /// A vault as its organization sees it.
@@ -89,13 +87,6 @@ pub struct Tested {
     pub test: VaultTest,
     /// Why it failed, if it did.
     pub fault: Option<VaultFault>,
-}
-
-/// A change that holds the vault's lock.
-struct Change {
-    lock: VaultLock,
-    before: Option<VaultRecord>,
-    access: VaultAccess,
 }
 
 impl Vaults {
@@ -130,14 +121,22 @@ impl Vaults {
     /// A conflict if another change is under way, or what the database or the store failed with.
     pub async fn make_token(
         &self,
+        permit: Permit<ManageVault, OrgId>,
+        request_id: Option<RequestId>,
+    ) -> Result<VaultToken, Error> {
+        let vaults = self.clone();
+        self.to_its_end(async move { vaults.replace_token(&permit, request_id).await }).await
+    }
+
+    async fn replace_token(
+        &self,
         permit: &Permit<ManageVault, OrgId>,
         request_id: Option<RequestId>,
     ) -> Result<VaultToken, Error> {
         let token = VaultToken::generate(&*self.0.random);
-        let new = token.clone();
         self.change(permit, async |change: &Change| {
             let enabled = change.before.as_ref().is_some_and(|before| before.enabled);
-            let access = VaultAccess { token: Some(new), ..change.access.clone() };
+            let access = VaultAccess { token: Some(token.clone()), ..change.access.clone() };
             let events = vec![self.event(permit, EventType::VaultTokenCreated, request_id)];
             Ok(Wanted { access, enabled, last_test: None, events })
         })
@@ -152,16 +151,31 @@ impl Vaults {
     /// way, or the database or the store does not do its part.
     pub async fn put(
         &self,
-        permit: &Permit<ManageVault, OrgId>,
+        permit: Permit<ManageVault, OrgId>,
         url: Option<&str>,
         enabled: bool,
         request_id: Option<RequestId>,
     ) -> Result<VaultState, Error> {
         let url = url.map(|url| self.url(url)).transpose()?;
+        let vaults = self.clone();
+        self.to_its_end(async move { vaults.set(&permit, url, enabled, request_id).await }).await
+    }
+
+    async fn set(
+        &self,
+        permit: &Permit<ManageVault, OrgId>,
+        url: Option<VaultUrl>,
+        enabled: bool,
+        request_id: Option<RequestId>,
+    ) -> Result<VaultState, Error> {
         self.change(permit, async |change: &Change| {
             let access = VaultAccess { url: url.or(change.access.url.clone()), ..change.access.clone() };
+            if change.before.is_none() && access.url.is_none() {
+                return Err(Error::Conflict(Conflict::NoVaultUrl));
+            }
+            let moved = access.url != change.access.url;
             let mut last_test = change.before.as_ref().and_then(|before| before.last_test.clone());
-            if access.url != change.access.url {
+            if moved {
                 last_test = None;
             }
             let mut events = Vec::new();
@@ -170,8 +184,7 @@ impl Vaults {
                 let Tested { test, fault } = self.try_out(permit.on(), url, token).await?;
                 let tested = self.event(permit, EventType::VaultTested, request_id.clone());
                 if let Some(fault) = fault {
-                    let same = change.before.as_ref().filter(|_| access.url == change.access.url);
-                    let of = same.map(|before| &before.access);
+                    let of = change.before.as_ref().filter(|_| !moved).map(|before| &before.access);
                     self.0.vaults.record_vault_test(permit.on(), of, &test, &tested).await?;
                     return Err(fault.into());
                 }
@@ -179,9 +192,9 @@ impl Vaults {
                 events.push(tested);
             }
             let was = change.before.as_ref().is_some_and(|before| before.enabled);
-            if enabled {
+            if enabled && (moved || !was) {
                 events.push(self.event(permit, EventType::VaultEnabled, request_id));
-            } else if was {
+            } else if was && !enabled {
                 events.push(self.event(permit, EventType::VaultDisabled, request_id));
             }
             Ok(Wanted { access, enabled, last_test, events })
@@ -221,105 +234,40 @@ impl Vaults {
     /// database or the store failed with: then it is disabled at least, and may be forgotten again.
     pub async fn forget(
         &self,
+        permit: Permit<ManageVault, OrgId>,
+        request_id: Option<RequestId>,
+    ) -> Result<(), Error> {
+        let vaults = self.clone();
+        self.to_its_end(async move { vaults.disable_and_erase(&permit, request_id).await }).await
+    }
+
+    async fn disable_and_erase(
+        &self,
         permit: &Permit<ManageVault, OrgId>,
         request_id: Option<RequestId>,
     ) -> Result<(), Error> {
         let record = self.0.vaults.find_vault(permit.on()).await?.ok_or(Error::NotFound)?;
         if record.enabled {
-            self.put(permit, None, false, request_id).await?;
+            self.set(permit, None, false, request_id).await?;
         }
-        let lock = self.lock(permit.on()).await?;
-        let erased = async {
-            // Twice: one empty version would leave the token readable as the previous one.
-            for _ in 0..2 {
-                self.keep(permit, &Credentials::none(), Expect::Existing).await?;
-            }
-            self.0.vaults.forget_vault(&lock).await.map_err(Error::from)
-        };
-        let erased = erased.await;
-        self.unlocked(&lock, erased).await
+        self.erase(permit).await
     }
 
-    /// Carries out one change, from the lock to the transaction that makes it count.
-    async fn change(
+    async fn to_its_end<T: Send + 'static>(
         &self,
-        permit: &Permit<ManageVault, OrgId>,
-        decide: impl AsyncFnOnce(&Change) -> Result<Wanted, Error>,
-    ) -> Result<VaultState, Error> {
-        let lock = self.lock(permit.on()).await?;
-        let changed = self.change_locked(permit, lock.clone(), decide).await;
-        let kept = changed.as_ref().map(|_| true).map_err(Clone::clone);
-        self.unlocked(&lock, kept).await?;
-        changed
-    }
-
-    async fn change_locked(
-        &self,
-        permit: &Permit<ManageVault, OrgId>,
-        lock: VaultLock,
-        decide: impl AsyncFnOnce(&Change) -> Result<Wanted, Error>,
-    ) -> Result<VaultState, Error> {
-        let org = permit.on();
-        let before = self.0.vaults.find_vault(org).await?;
-        let access = match &before {
-            Some(before) => self.0.reader.access(&permit.vault_secret().vault(), &before.access).await?,
-            None => VaultAccess::default(),
-        };
-        let change = Change { lock, before, access };
-        let wanted = decide(&change).await?;
-        let expect = if change.before.is_some() { Expect::Existing } else { Expect::Missing };
-        let access = self.keep(permit, &wanted.access.to_secret(), expect).await?;
-        let was = change.before.as_ref().is_some_and(|before| before.enabled);
-        let record =
-            VaultRecord { org: org.clone(), enabled: wanted.enabled, access, last_test: wanted.last_test };
-        let recheck_at = (was != record.enabled).then(|| self.0.clock.now());
-        let kept =
-            self.0.vaults.complete_vault_change(&change.lock, &record, &wanted.events, recheck_at).await?;
-        self.0.cache.forget_org(org);
-        if !kept {
-            return Err(Error::Conflict(Conflict::VaultChangeUnderWay));
-        }
-        let actor = &permit.actor().id;
-        tracing::info!(%org, enabled = record.enabled, actor, "vault changed");
-        Ok(state(&record, &wanted.access))
-    }
-
-    async fn lock(&self, org: &OrgId) -> Result<VaultLock, Error> {
-        let now = self.0.clock.now();
-        // A test, and up to two writes to the store.
-        let longest = self.0.reader.settings().timeout + self.0.store_timeout * 3 + LOCK_MARGIN;
-        let lock = self.0.vaults.begin_vault_change(org, now, now + longest).await?;
-        lock.ok_or(Error::Conflict(Conflict::VaultChangeUnderWay))
-    }
-
-    /// Lets go of the lock of a change that came to nothing.
-    async fn unlocked(&self, lock: &VaultLock, kept: Result<bool, Error>) -> Result<(), Error> {
-        match kept {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Error::Conflict(Conflict::VaultChangeUnderWay)),
-            Err(error) => {
-                // If this fails too, the lock runs out a little later.
-                let _ = self.0.vaults.drop_vault_change(lock).await;
-                Err(error)
-            }
-        }
-    }
-
-    /// Writes a new version of the secret `_vault`.
-    async fn keep(
-        &self,
-        permit: &Permit<ManageVault, OrgId>,
-        secret: &Credentials,
-        expect: Expect,
-    ) -> Result<Version, Error> {
-        let version = Version::generate(&*self.0.clock, &*self.0.random);
-        self.0.store.put(&permit.vault_secret(), &version, secret, expect).await?;
-        Ok(version)
+        change: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        // Why it ended is not repeated: a panic's text may hold a token.
+        let ended = self.0.under_way.spawn(change).await;
+        ended.map_err(|_| Error::Internal("a change to a vault panicked".into()))?
     }
 
     /// Asks a vault for every key of the organization, and forgets what it answers.
     async fn try_out(&self, org: &OrgId, url: &VaultUrl, token: &VaultToken) -> Result<Tested, Error> {
-        let keys: Vec<_> = self.keys_of(org).await?.into_iter().map(|(_, key)| key).collect();
+        let mut keys: Vec<_> = self.keys_of(org).await?.into_iter().map(|(_, key)| key).collect();
+        // Connections may share a name. It is asked for once, and its value counts once.
+        keys.sort_by(|a, b| a.name.as_str().cmp(b.name.as_str()));
+        keys.dedup_by(|a, b| a.name == b.name);
         let slots = self.0.reader.slots(org);
         let began = Instant::now();
         let (mut missing, mut environment) = (Vec::new(), environment_of(&keys));
@@ -339,8 +287,6 @@ impl Vaults {
                 }
             }
         }
-        missing.sort_unstable();
-        missing.dedup();
         let outcome = match &fault {
             None | Some(VaultFault::KeyMissing(_)) => TestOutcome::Ok,
             Some(VaultFault::Unreachable(_)) => TestOutcome::Unreachable,
@@ -386,14 +332,6 @@ impl Vaults {
         let actor = Arc::clone(permit.actor());
         Event { request_id, ..Event::new(&*self.0.clock, &*self.0.random, org, r#type, actor) }
     }
-}
-
-/// What a change makes of a vault.
-struct Wanted {
-    access: VaultAccess,
-    enabled: bool,
-    last_test: Option<VaultTest>,
-    events: Vec<Event>,
 }
 
 fn whole(access: &VaultAccess) -> Result<(&VaultUrl, &VaultToken), Error> {

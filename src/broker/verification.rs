@@ -171,13 +171,17 @@ impl Verifier {
         self.0.parts.settings.every
     }
 
-    /// Tries the keys of a connection whose time has come.
+    /// Tries the keys of a connection whose time has come, if it has any: it may be disconnected meanwhile, or
+    /// made for a vault that is disabled.
     ///
     /// # Errors
     /// As [`Verifier::verify`].
     pub(super) async fn check_due(&self, name: SecretName) -> Result<(), Error> {
         let permit = SystemTask::verifier(name);
-        self.check(&permit, permit.actor(), None).await.map(drop)
+        match self.check(&permit, permit.actor(), None).await {
+            Ok(_) | Err(Error::NotFound) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Asks a provider about credentials once. Changes nothing.
@@ -321,7 +325,8 @@ impl Verifier {
         Ok((version, self.ask(provider, &credentials, Ask::WithFacts).await))
     }
 
-    /// Keeps an outcome, unless the connection has been written meanwhile: then it concerns other keys.
+    /// Keeps an outcome, unless the connection has been written or its vault changed meanwhile: then it
+    /// concerns other keys.
     async fn keep(
         &self,
         connection: &Connection,
@@ -342,6 +347,7 @@ impl Verifier {
         };
         let check = Check {
             version: connection.version.clone(),
+            vault: connection.vault.clone(),
             at: verdict.checked_at,
             status: change.map(|(status, _)| status),
             again_at: next_try(verdict.checked_at, every, &*parts.random),

@@ -134,6 +134,8 @@ pub struct Answer {
 pub struct Check {
     /// Which version of the connection was tried.
     pub version: Version,
+    /// If the organization's vault was enabled: by which version of its secret.
+    pub vault: Option<Version>,
     /// When.
     pub at: Timestamp,
     /// What it makes of the connection: active or in need of reconnecting; nothing if the provider did not

@@ -94,6 +94,16 @@ fn operations() -> Vec<Operation> {
             call.json(&json!({"name": "x", "scopes": ["tokens:write"], "orgs": [app.org]}))
         }),
         row(Method::DELETE, "/v1/tokens/{id}", Any(Scope::TokensWrite), 204, none),
+        row(Method::GET, "/v1/vault/template", AnyToken, 200, none),
+        // In the order in which a vault is set up and forgotten.
+        row(Method::POST, "/v1/orgs/{org}/vault/token", ScopeInOrg(Scope::VaultWrite), 201, none),
+        row(Method::PUT, "/v1/orgs/{org}/vault", ScopeInOrg(Scope::VaultWrite), 200, |call, _| {
+            call.json(&json!({"url": "http://127.0.0.1:1/", "enabled": false}))
+        }),
+        row(Method::POST, "/v1/orgs/{org}/vault/test", ScopeInOrg(Scope::VaultWrite), 200, none),
+        row(Method::GET, "/v1/orgs/{org}/vault", ScopeInOrg(Scope::ConnectionsRead), 200, none),
+        row(Method::GET, "/v1/orgs/{org}/vault/keys", ScopeInOrg(Scope::ConnectionsRead), 200, none),
+        row(Method::DELETE, "/v1/orgs/{org}/vault", ScopeInOrg(Scope::VaultWrite), 204, none),
     ]
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod app;
 pub(crate) mod aws;
 pub(crate) mod client;
 pub(crate) mod database;
+pub(crate) mod fake_vault;
 pub(crate) mod provider;
 pub(crate) mod services;
 pub(crate) mod vault;

@@ -5,7 +5,10 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use tokio::net::TcpListener;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 
 use super::*;
 use crate::domain::{clock::SystemRandom, vault::UrlRules};
@@ -160,4 +163,40 @@ async fn plain_http_goes_to_private_addresses_only() {
         tokio::time::timeout(Duration::from_millis(200), ask(&client, &url, true)),
     );
     assert!(arrived.is_ok(), "allowed, it gets there");
+}
+
+/// Leads every name to one listener, its port included.
+struct To(SocketAddr);
+
+impl Lookup for To {
+    fn addresses(&self, _: &str) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> {
+        let address = self.0;
+        Box::pin(async move { Ok(vec![address]) })
+    }
+}
+
+/// Whoever can't speak TLS is told nothing, and asked once.
+#[tokio::test]
+async fn nothing_is_sent_where_tls_fails() {
+    for answer in [&b"HTTP/1.1 200 OK\r\n\r\n"[..], b"", b"\x15\x03\x03\x00\x02\x02\x28"] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let lookup: Arc<dyn Lookup> = Arc::new(To(listener.local_addr().unwrap()));
+        let client = VaultClient::with(true, &lookup);
+        let peer = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut hello = [0; 3];
+            stream.read_exact(&mut hello).await.unwrap();
+            assert_eq!(hello[..2], [0x16, 0x03], "a TLS handshake begins");
+            stream.write_all(answer).await.unwrap();
+            stream.shutdown().await.unwrap();
+            let mut rest = Vec::new();
+            // What was left unread may reset the connection.
+            let _ = stream.read_to_end(&mut rest).await;
+            rest
+        };
+        let (result, heard) = tokio::join!(ask(&client, "https://a.on.aws/", false), peer);
+        assert_eq!(result.unwrap_err(), VaultFault::Unreachable(NOT_REACHED));
+        assert!(!heard.windows(6).any(|bytes| bytes == b"Bearer"), "the token went out in clear");
+        Untouched(listener).stayed_so().await;
+    }
 }

@@ -9,24 +9,45 @@ use crate::{
         connection::Status,
         event::Event,
         id::{ConnectionName, OrgId},
-        secret::SecretName,
+        secret::{SecretName, Version},
     },
     port::index::{Check, IndexError},
 };
 
+/// A change to the keys that were tried: to those of this version in the store, or in the vault as it was
+/// asked.
+macro_rules! of_what_was_tried {
+    ($change:literal, $unless:expr) => {
+        concat!(
+            "UPDATE connections SET ",
+            $change,
+            " WHERE org = $1 AND name = $2 AND version = $3 AND COALESCE((SELECT access FROM vaults \
+             WHERE vaults.org = $1 AND vaults.enabled = 1), '') = $4",
+            $unless
+        )
+    };
+}
+
 /// A write under way may be replacing the very keys that were tried, so nothing is kept beside one.
-const WORKS: &str = "UPDATE connections SET status = 'active', verified_at = $4, checked_at = $4, check_after = $5, \
-     updated_at = CASE WHEN status = 'active' THEN updated_at ELSE $4 END \
-     WHERE org = $1 AND name = $2 AND version = $3 AND status <> 'disconnected' AND NOT EXISTS \
-     (SELECT 1 FROM write_intents WHERE write_intents.org = $1 AND write_intents.connection = $2)";
+macro_rules! no_write_is_under_way {
+    () => {
+        " AND NOT EXISTS \
+         (SELECT 1 FROM write_intents WHERE write_intents.org = $1 AND write_intents.connection = $2)"
+    };
+}
 
-const REFUSED: &str = "UPDATE connections SET status = 'needs_reconnect', updated_at = $4, checked_at = $4, \
-     check_after = $5 \
-     WHERE org = $1 AND name = $2 AND version = $3 AND status = 'active' AND NOT EXISTS \
-     (SELECT 1 FROM write_intents WHERE write_intents.org = $1 AND write_intents.connection = $2)";
+const WORKS: &str = of_what_was_tried!(
+    "status = 'active', verified_at = $5, checked_at = $5, check_after = $6, \
+     updated_at = CASE WHEN status = 'active' THEN updated_at ELSE $5 END",
+    concat!(" AND status <> 'disconnected'", no_write_is_under_way!())
+);
 
-const POSTPONE: &str =
-    "UPDATE connections SET check_after = $4 WHERE org = $1 AND name = $2 AND version = $3";
+const REFUSED: &str = of_what_was_tried!(
+    "status = 'needs_reconnect', updated_at = $5, checked_at = $5, check_after = $6",
+    concat!(" AND status = 'active'", no_write_is_under_way!())
+);
+
+const POSTPONE: &str = of_what_was_tried!("check_after = $5", "");
 
 /// Asks twice whether a row is due: PostgreSQL looks again at one that another claimed meanwhile, but only at
 /// what is outside the list.
@@ -45,8 +66,9 @@ pub(super) async fn record(
     check: &Check,
     event: Option<&Event>,
 ) -> Result<bool, IndexError> {
+    let vault = check.vault.as_ref().map_or("", Version::as_str);
     let of = |query: &'static str| {
-        sqlx::query(query).bind(org.as_str()).bind(name.as_str()).bind(check.version.as_str())
+        sqlx::query(query).bind(org.as_str()).bind(name.as_str()).bind(check.version.as_str()).bind(vault)
     };
     let mut tx = db.begin().await?;
     db.within(async {

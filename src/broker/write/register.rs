@@ -7,27 +7,34 @@ use crate::{
     domain::{
         access::{Permit, Write},
         id::ProviderName,
-        secret::Credentials,
+        secret::{Credentials, Version},
     },
     port::index::{Answer, Intent, LabelChange, Outcome, Plan},
 };
 
 impl Writer {
-    /// Makes a connection of `provider` without keys. One that has some keeps them, for when the vault is
-    /// disabled.
+    /// Makes a connection of `provider` without keys, which are in the vault that `access` tells how to ask,
+    /// if it is enabled. One that has keys keeps them, for when the vault is disabled.
     pub(in crate::broker) async fn register(
         &self,
         permit: &Permit<Write>,
         provider: ProviderName,
         label: LabelChange,
+        access: Option<Version>,
         terms: &Terms,
     ) -> Result<Answer, Error> {
         let (intent, _) = self.begin(permit, Plan::Register { provider, label }, terms).await?;
-        let result = self.enter(permit, &intent, terms).await;
+        let result = self.enter(permit, &intent, access, terms).await;
         self.conclude(&intent, result).await
     }
 
-    async fn enter(&self, permit: &Permit<Write>, intent: &Intent, terms: &Terms) -> Result<Answer, Failure> {
+    async fn enter(
+        &self,
+        permit: &Permit<Write>,
+        intent: &Intent,
+        access: Option<Version>,
+        terms: &Terms,
+    ) -> Result<Answer, Failure> {
         if let Some(answer) = self.answered_meanwhile(permit, intent, terms).await? {
             return Ok(answer);
         }
@@ -43,7 +50,8 @@ impl Writer {
             return Err(Error::Conflict(Conflict::OtherProvider).into());
         }
         let same = registered.is_some();
-        let answer = self.answer(intent, before, &Credentials::none(), same);
+        let mut answer = self.answer(intent, before, &Credentials::none(), same);
+        answer.connection.vault = access;
         if answer.outcome == Outcome::Unchanged {
             // Registering again changes nothing, and is no event.
             self.index.drop_write(&intent.org, intent).await?;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use aws_lc_rs::hmac;
+use aws_lc_rs::{constant_time::verify_slices_are_equal, hmac};
 use secrecy::{ExposeSecret, SecretString};
 use uuid::{Builder, Uuid};
 use zeroize::Zeroizing;
@@ -66,6 +66,13 @@ impl VaultToken {
     }
 }
 
+/// In constant time.
+impl PartialEq for VaultToken {
+    fn eq(&self, other: &Self) -> bool {
+        verify_slices_are_equal(self.reveal().as_bytes(), other.reveal().as_bytes()).is_ok()
+    }
+}
+
 impl fmt::Debug for VaultToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[redacted]")
@@ -73,7 +80,7 @@ impl fmt::Debug for VaultToken {
 }
 
 /// What is known of how to ask a vault. Either half may still be missing.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct VaultAccess {
     /// Where it is.
     pub url: Option<VaultUrl>,

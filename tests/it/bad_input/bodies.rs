@@ -217,7 +217,7 @@ async fn wrong_credentials_are_told_by_their_fields() {
     }
     for (body, field) in [
         (json!({"provider": "vapi"}), "credentials"),
-        (json!({}), "credentials"),
+        (json!({}), "provider"),
         (json!({"credentials": {"apiKey": canary}}), "provider"),
     ] {
         let call = app.put(&app.path("not-a-provider")).json(&body);

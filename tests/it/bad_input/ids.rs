@@ -54,6 +54,8 @@ async fn hostile_ids_in_every_position_are_refused() {
             (Method::GET, format!("/v1/orgs/{id}/connections/vapi")),
             (Method::PUT, format!("/v1/orgs/{id}/connections/vapi")),
             (Method::GET, format!("/v1/orgs/{id}/connections/vapi/credentials")),
+            (Method::GET, format!("/v1/orgs/{id}/vault")),
+            (Method::POST, format!("/v1/orgs/{id}/vault/token")),
         ] {
             let call = app.call(method, &path).token(&app.root).json(&watched.good_body());
             watched.refused(call, 400, "invalid_request", &path).await;

@@ -48,6 +48,7 @@ impl Database {
             "SELECT CAST(t AS TEXT) FROM events t",
             "SELECT CAST(t AS TEXT) FROM event_chains t",
             "SELECT CAST(t AS TEXT) FROM connect_sessions t",
+            "SELECT CAST(t AS TEXT) FROM vaults t",
         ] {
             for row in self.connection.fetch_all(query).await.unwrap() {
                 dump.push_str(row.get(0));
