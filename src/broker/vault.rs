@@ -121,10 +121,10 @@ impl Vaults {
     /// A conflict if another change is under way, or what the database or the store failed with.
     pub async fn make_token(
         &self,
-        permit: Permit<ManageVault, OrgId>,
+        permit: &Permit<ManageVault, OrgId>,
         request_id: Option<RequestId>,
     ) -> Result<VaultToken, Error> {
-        let vaults = self.clone();
+        let (vaults, permit) = (self.clone(), permit.clone());
         self.to_its_end(async move { vaults.replace_token(&permit, request_id).await }).await
     }
 
@@ -151,13 +151,13 @@ impl Vaults {
     /// way, or the database or the store does not do its part.
     pub async fn put(
         &self,
-        permit: Permit<ManageVault, OrgId>,
+        permit: &Permit<ManageVault, OrgId>,
         url: Option<&str>,
         enabled: bool,
         request_id: Option<RequestId>,
     ) -> Result<VaultState, Error> {
         let url = url.map(|url| self.url(url)).transpose()?;
-        let vaults = self.clone();
+        let (vaults, permit) = (self.clone(), permit.clone());
         self.to_its_end(async move { vaults.set(&permit, url, enabled, request_id).await }).await
     }
 
@@ -234,10 +234,10 @@ impl Vaults {
     /// database or the store failed with: then it is disabled at least, and may be forgotten again.
     pub async fn forget(
         &self,
-        permit: Permit<ManageVault, OrgId>,
+        permit: &Permit<ManageVault, OrgId>,
         request_id: Option<RequestId>,
     ) -> Result<(), Error> {
-        let vaults = self.clone();
+        let (vaults, permit) = (self.clone(), permit.clone());
         self.to_its_end(async move { vaults.disable_and_erase(&permit, request_id).await }).await
     }
 

@@ -188,7 +188,7 @@ pub(in crate::http) async fn put_vault(
     body: Json<PutVault>,
 ) -> Result<axum::Json<VaultView>, Problem> {
     let PutVault { url, enabled } = body.value;
-    Ok(axum::Json(vaults.put(permit, url.as_deref(), enabled, Some(request_id)).await?.into()))
+    Ok(axum::Json(vaults.put(&permit, url.as_deref(), enabled, Some(request_id)).await?.into()))
 }
 
 /// Forget the vault: keys are read from the store again, and its URL and token are erased.
@@ -204,7 +204,7 @@ pub(in crate::http) async fn delete_vault(
     State(vaults): State<Vaults>,
     request_id: RequestId,
 ) -> Result<StatusCode, Problem> {
-    vaults.forget(permit, Some(request_id)).await?;
+    vaults.forget(&permit, Some(request_id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -221,7 +221,7 @@ pub(in crate::http) async fn create_vault_token(
     State(vaults): State<Vaults>,
     request_id: RequestId,
 ) -> Result<(StatusCode, axum::Json<NewVaultToken>), Problem> {
-    let token = vaults.make_token(permit, Some(request_id)).await?;
+    let token = vaults.make_token(&permit, Some(request_id)).await?;
     Ok((StatusCode::CREATED, axum::Json(NewVaultToken { token: token.reveal().to_owned() })))
 }
 
