@@ -6,6 +6,10 @@
 //! refused rather than not logged. Writing says what a line's count is, not what to add, so a write whose
 //! outcome is unknown is simply done again.
 //!
+//! A line is so written twice a second while it grows. Where more than a thousand do, that would keep the
+//! database busy with counts that are out of date at once: they then take turns, and are brought up to date
+//! when their minute is over at the latest. Lines of which the log does not tell at all never wait.
+//!
 //! The lines are in parts, each under a lock of its own, by what they count. Counting takes one look-up
 //! under one of these, and so readers of different keys seldom wait for each other.
 
@@ -43,7 +47,10 @@ use crate::{
 const EVERY: Duration = Duration::from_millis(500);
 
 /// The most lines that are held at a time: some tens of megabytes.
-const MOST: usize = 131_072;
+const MOST: usize = 262_144;
+
+/// How many lines that grew are written at a time, beside those that are new or whose minute is over.
+const TURNS: usize = 1_024;
 
 /// In how many parts.
 const PARTS: usize = 64;
@@ -213,7 +220,7 @@ impl ReadRecorder {
         let mut failing = false;
         loop {
             let stopping = stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_none();
-            let result = self.run_once().await;
+            let result = if stopping { self.write_all().await } else { self.run_once().await };
             match (&result, failing) {
                 (Err(error), false) => {
                     tracing::warn!(%error, "reads of keys can't be logged at present; they are kept");
@@ -231,13 +238,24 @@ impl ReadRecorder {
         }
     }
 
-    /// Writes what was counted until now.
+    /// Writes what was counted until now, within the turns that there are.
     ///
     /// # Errors
     /// If the database does not answer: the counts are kept.
     pub async fn run_once(&self) -> Result<(), Error> {
+        // Only lines that are written can make room.
+        let scarce = self.log.0.room.scarcity().is_some();
+        self.write_some(if scarce { usize::MAX } else { TURNS / PARTS }).await
+    }
+
+    async fn write_all(&self) -> Result<(), Error> {
+        self.write_some(usize::MAX).await
+    }
+
+    /// Writes what was counted until now, of each part at most so many lines that only grew.
+    async fn write_some(&self, grown: usize) -> Result<(), Error> {
         let result = loop {
-            match self.write().await {
+            match self.write(grown).await {
                 // What those lines don't count now has lines of its own, to be written at once.
                 Ok(closed) if closed > 0 => {}
                 Ok(_) => break Ok(()),
@@ -252,10 +270,11 @@ impl ReadRecorder {
     }
 
     /// Returns how many lines were closed before they could be given their count.
-    async fn write(&self) -> Result<usize, Error> {
+    async fn write(&self, grown: usize) -> Result<usize, Error> {
         let log = &self.log.0;
+        let now = minute(log.clock.now());
         // Not what comes meanwhile: that is for the next time.
-        let mut left: Vec<_> = log.parts().map(|lines| lines.queued()).collect();
+        let mut left: Vec<_> = log.parts().map(|lines| lines.due(now, grown)).collect();
         let mut closed_lines = 0;
         while left.iter().any(|left| *left > 0) {
             let batch = log.take(&mut left);

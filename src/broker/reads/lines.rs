@@ -1,7 +1,8 @@
 //! The lines that count reads, in memory: one part of them, under one lock.
 //!
 //! Each belongs to the minute of its first read. Those whose count the log does not tell are queued, so
-//! that nobody has to look for them among the others.
+//! that nobody has to look for them among the others: apart those that it does not tell of at all, and those
+//! that grew since.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -64,8 +65,10 @@ pub(super) fn minute(time: Timestamp) -> i64 {
 #[derive(Default)]
 pub(super) struct Lines {
     minutes: BTreeMap<i64, Minute>,
-    /// Each line whose count is to be written, once.
-    queue: VecDeque<Place>,
+    /// Each line of which the log is to tell, once.
+    new: VecDeque<Place>,
+    /// Each line that grew since the log told of it, once.
+    grown: VecDeque<Place>,
 }
 
 /// The lines of one minute.
@@ -155,14 +158,17 @@ impl Lines {
         line.count += 1;
         if !line.queued {
             line.queued = true;
-            self.queue.push_back(Place { minute: number, hash: line.hash, key: line.key.clone() });
+            let queue = if line.id.is_none() { &mut self.new } else { &mut self.grown };
+            queue.push_back(Place { minute: number, hash: line.hash, key: line.key.clone() });
         }
         true
     }
 
-    /// How many lines wait to be written, but for those that are taken.
-    pub(super) fn queued(&self) -> usize {
-        self.queue.len()
+    /// How many lines are to be written now, but for those that are taken: all that are new, and of those that
+    /// grew so many, or more if more belong to a minute before `now`.
+    pub(super) fn due(&self, now: i64, grown: usize) -> usize {
+        let over = self.grown.iter().take_while(|place| place.minute < now).count();
+        self.new.len() + self.grown.len().min(grown.max(over))
     }
 
     /// How many lines count what the log does not tell.
@@ -181,9 +187,11 @@ impl Lines {
         Some((line?, &mut minute.unwritten))
     }
 
-    /// Takes lines out of the queue, one for each id. Those that have none yet are given it.
+    /// Takes lines out of the queues, the new ones first, one for each id. Those that have none yet are given it.
     pub(super) fn take(&mut self, ids: Vec<Uuid>) -> Vec<Counted> {
-        let places: Vec<_> = self.queue.drain(..ids.len().min(self.queue.len())).collect();
+        let new = self.new.len().min(ids.len());
+        let grown = self.grown.len().min(ids.len() - new);
+        let places: Vec<_> = self.new.drain(..new).chain(self.grown.drain(..grown)).collect();
         let mut taken = Vec::with_capacity(places.len());
         for (place, id) in places.into_iter().zip(ids) {
             let Some((line, _)) = self.line(&place) else { continue };
@@ -208,7 +216,8 @@ impl Lines {
             && !line.queued
         {
             line.queued = true;
-            self.queue.push_back(place);
+            let queue = if line.id.is_none() { &mut self.new } else { &mut self.grown };
+            queue.push_back(place);
         }
     }
 
@@ -255,3 +264,6 @@ impl Lines {
         held - self.held()
     }
 }
+
+#[cfg(test)]
+mod tests;
