@@ -25,5 +25,6 @@ pub mod schedule;
 pub mod seal;
 pub mod sessions;
 pub mod tokens;
+pub mod turns;
 pub mod verification;
 pub mod write;

@@ -9,6 +9,7 @@ use super::{
     current::current_keys,
     error::Error,
     reads::ReadLog,
+    turns::{StoreReads, Turns},
 };
 use crate::{
     domain::{
@@ -29,6 +30,7 @@ pub struct CredentialReader {
     store: Arc<dyn Store>,
     cache: CredentialCache,
     reads: ReadLog,
+    turns: Arc<Turns>,
     clock: Arc<dyn Clock>,
 }
 
@@ -42,16 +44,18 @@ pub enum Reading {
 }
 
 impl CredentialReader {
-    /// A reader of `store`, by way of `cache`, that tells `reads` what it gives out.
+    /// A reader of `store`, at most so often at once, by way of `cache`, that tells `reads` what it gives
+    /// out.
     #[must_use]
     pub fn new(
         index: Arc<dyn ConnectionIndex>,
         store: Arc<dyn Store>,
         cache: CredentialCache,
         reads: ReadLog,
+        store_reads: StoreReads,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { index, store, cache, reads, clock }
+        Self { index, store, cache, reads, turns: Arc::new(Turns::new(store_reads)), clock }
     }
 
     /// The current credentials, unless the caller holds their version.
@@ -73,6 +77,28 @@ impl CredentialReader {
         self.give(permit, served, held).await
     }
 
+    /// What [`CredentialReader::read`] would answer, if that is in memory, there is nobody to ask or to wait
+    /// for, and `admit` agrees, which is asked last. Otherwise nothing, and nothing is done or counted.
+    #[must_use]
+    pub fn recall(
+        &self,
+        permit: &Permit<Read>,
+        held: impl FnOnce(&Version) -> bool,
+        admit: impl FnOnce() -> bool,
+    ) -> Option<Reading> {
+        let served = self.cache.hit(permit.on())?;
+        let (admitted, reading) = if held(served.version()) {
+            (admit(), Reading::Held(served.version().clone()))
+        } else {
+            (self.reads.count(permit, served.version(), admit), Reading::Keys(served))
+        };
+        if !admitted {
+            return None;
+        }
+        self.cache.count_hit();
+        Some(reading)
+    }
+
     /// The credentials before the current ones, unless the caller holds their version. Never cached.
     ///
     /// # Errors
@@ -86,7 +112,9 @@ impl CredentialReader {
         let connection = self.index.find_connection(name.org(), name.connection()).await?;
         let connection = connection.ok_or(Error::NotFound)?;
         let previous = connection.previous.ok_or(Error::NotFound)?;
+        let turn = self.turns.turn().await?;
         let secret = self.store.get(permit, Which::Version(&previous)).await?.ok_or(Error::NotFound)?;
+        drop(turn);
         let (provider, keys) = (&connection.provider, secret.credentials()?);
         let served = Served::new(provider, &keys, secret.version, connection.source);
         self.give(permit, Arc::new(served), held).await
@@ -107,6 +135,7 @@ impl CredentialReader {
     }
 
     async fn load(&self, permit: &Permit<Read>) -> Result<Served, Error> {
+        let _turn = self.turns.turn().await?;
         let name = permit.on();
         let connection = self
             .index

@@ -44,7 +44,7 @@ impl Entry {
     /// A value that was loaded just now.
     pub(super) fn new(served: Arc<Served>, now: Duration, settings: &CacheSettings) -> Self {
         // The last tenth is time enough for a refresh, and for a second one if the first fails.
-        let refresh_at = millis(now + settings.ttl - settings.ttl / 10);
+        let refresh_at = millis(now + settings.ttl / 10 * 9);
         Self { served, loaded_at: now, refresh_at: refresh_at.into(), retry_at: AtomicU64::new(0) }
     }
 
