@@ -9,6 +9,7 @@ mod server;
 use std::{fs::File, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, http::header, routing::get};
+use hyper_util::service::TowerToHyperService;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{
     net::TcpListener,
@@ -32,12 +33,13 @@ use crate::{
         seal::Sealer,
         sessions::{SessionSettings, Sessions},
         tokens::{TokenSettings, Tokens},
+        turns::{StoreReads, Turns},
     },
     config::{Settings, StoreSettings},
-    domain::clock::{Clock, Random, SystemClock, SystemRandom},
+    domain::clock::{Clock, PagedRandom, Random, SystemClock, SystemRandom},
     http::{
+        fast::Fast,
         portal::{Looks, PortalPages},
-        router::router,
         state::AppState,
     },
     port::{audit::AuditIndex, index::SystemIndex},
@@ -105,7 +107,7 @@ impl App {
         let Ground { database, store, catalogue, clock, random } = ground;
         let index = Arc::new(database.clone());
         let system: Arc<dyn SystemIndex> = index.clone();
-        let reads = ReadLog::new(Arc::clone(&clock), Arc::clone(&random));
+        let reads = ReadLog::new(Arc::clone(&clock), Arc::new(PagedRandom));
         let token_settings = TokenSettings { ttl: settings.cache_ttl, rate: settings.token_rate };
         let tokens = Tokens::new(index.clone(), token_settings, Arc::clone(&clock), Arc::clone(&random));
         let failed = |e: crate::broker::error::Error| StartError::Failed(format!("at start: {e}"));
@@ -123,7 +125,7 @@ impl App {
             Arc::clone(&catalogue),
             session_settings(&settings, address),
             Arc::clone(&clock),
-            Arc::clone(&random),
+            random,
         );
         let pages = portal_pages(&settings, &sessions);
         let state = AppState {
@@ -137,6 +139,10 @@ impl App {
                 catalogue: Arc::clone(&catalogue),
                 cache: core.cache.clone(),
                 reads: reads.clone(),
+                turns: Turns::new(StoreReads {
+                    at_once: settings.store_concurrency,
+                    wait: settings.store_timeout,
+                }),
                 clock: Arc::clone(&clock),
             }),
             vaults: core.vaults.clone(),
@@ -167,8 +173,10 @@ impl App {
             grace: settings.shutdown_grace,
             _only_server: only_server,
         };
-        app.serve(listener, router(state, Arc::clone(&clock), random));
-        app.serve(admin_listener, admin_router(metrics.clone()));
+        let api = Fast::new(state, Arc::clone(&clock), Arc::new(PagedRandom));
+        app.servers.spawn(server::serve(listener, api, app.stop.clone(), app.grace));
+        let admin = TowerToHyperService::new(admin_router(metrics.clone()));
+        app.servers.spawn(server::serve(admin_listener, admin, app.stop.clone(), app.grace));
         app.tasks.spawn(ReadRecorder::new(reads, Arc::new(app.database.clone())).run(app.last_read.clone()));
         app.tasks.spawn(follower.run(app.stop.clone()));
         app.tasks.spawn(telemetry::keep_metrics(metrics, app.stop.clone()));
@@ -176,10 +184,6 @@ impl App {
         let (address, admin_address) = (app.address, app.admin_address);
         tracing::info!(%address, %admin_address, version = env!("CARGO_PKG_VERSION"), "listening");
         Ok(app)
-    }
-
-    fn serve(&self, listener: TcpListener, router: Router) {
-        self.servers.spawn(server::serve(listener, router, self.stop.clone(), self.grace));
     }
 
     /// Starts what keeps the database in order.

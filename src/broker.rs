@@ -25,6 +25,7 @@ pub mod schedule;
 pub mod seal;
 pub mod sessions;
 pub mod tokens;
+pub mod turns;
 pub mod vault;
 pub mod verification;
 pub mod write;

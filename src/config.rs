@@ -122,6 +122,10 @@ pub struct ServeFlags {
     #[arg(long, env = "KEYBROKER_STORE_TIMEOUT", default_value = "5s", value_name = "TIME", value_parser = duration)]
     pub store_timeout: Duration,
 
+    /// How many reads of keys are under way at the store at a time; further ones wait.
+    #[arg(long, env = "KEYBROKER_STORE_CONCURRENCY", default_value = "128", value_name = "N")]
+    pub store_concurrency: NonZeroU32,
+
     /// How long a write waits for another one to the same connection.
     #[arg(long, env = "KEYBROKER_WRITE_WAIT", default_value = "2s", value_name = "TIME", value_parser = duration)]
     pub write_wait: Duration,
@@ -194,6 +198,8 @@ pub struct Settings {
     pub prefix: Prefix,
     /// How long one operation on the store may take.
     pub store_timeout: Duration,
+    /// How many reads of keys are under way at the store at a time.
+    pub store_concurrency: NonZeroU32,
     /// How long a write waits for another.
     pub write_wait: Duration,
     /// How long a credential may be served from memory.
@@ -278,6 +284,7 @@ impl ServeFlags {
                     store,
                     prefix: self.secret_prefix.clone(),
                     store_timeout: self.store_timeout,
+                    store_concurrency: self.store_concurrency,
                     write_wait: self.write_wait,
                     cache_ttl: self.cache_ttl,
                     cache_stale_if_error: self.cache_stale_if_error,
@@ -410,6 +417,7 @@ mod tests {
         assert_eq!(settings.cache_stale_if_error, Duration::from_mins(15));
         assert_eq!(settings.cache_max_bytes, 256 << 20);
         assert_eq!(settings.events_retention, None);
+        assert_eq!(settings.store_concurrency.get(), 128);
     }
 
     #[test]

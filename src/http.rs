@@ -8,6 +8,7 @@ pub mod docs;
 mod drain;
 pub mod error;
 pub mod extract;
+pub mod fast;
 pub mod health;
 pub mod json;
 pub mod layers;

@@ -88,6 +88,10 @@ fn describe() {
         Unit::Seconds,
         "Time of a call to the store, by action."
     );
+    describe_gauge!(
+        "keybroker_store_reads_waiting",
+        "Reads of the store that wait for others to end: see KEYBROKER_STORE_CONCURRENCY."
+    );
     describe_counter!("keybroker_verifications_total", "Keys tried, by provider and outcome.");
     describe_histogram!(
         "keybroker_verification_seconds",

@@ -1,13 +1,12 @@
 //! The HTTP server: axum's own accept loop has no time limit for slow headers, so this is ours.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
-use axum::Router;
-use hyper::server::conn::http1;
+use axum::response::Response;
+use hyper::{Request, body::Incoming, server::conn::http1, service::Service};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
-    service::TowerToHyperService,
 };
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -19,7 +18,11 @@ const HEADERS_WITHIN: Duration = Duration::from_secs(30);
 const LONGEST_HEADERS: usize = 64 * 1024;
 
 /// Serves until told to stop, then finishes what is under way within `grace`.
-pub(super) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken, grace: Duration) {
+pub(super) async fn serve<S>(listener: TcpListener, service: S, stop: CancellationToken, grace: Duration)
+where
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN).max_buf_size(LONGEST_HEADERS);
     let graceful = GracefulShutdown::new();
@@ -36,8 +39,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
         };
         // Answers are small and whole: waiting to fill a packet would only delay them.
         let _ = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(router.clone());
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service.clone()));
         connections.spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection ended early");

@@ -9,6 +9,7 @@ use super::{
     current::current_keys,
     error::Error,
     reads::ReadLog,
+    turns::Turns,
     vault::VaultReader,
 };
 use crate::{
@@ -43,6 +44,8 @@ pub struct Parts {
     pub cache: CredentialCache,
     /// What is told of every read.
     pub reads: ReadLog,
+    /// How many keys are asked of the store at a time.
+    pub turns: Turns,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
 }
@@ -88,6 +91,28 @@ impl CredentialReader {
         self.give(permit, served, held).await
     }
 
+    /// What [`CredentialReader::read`] would answer, if that is in memory, there is nobody to ask or to wait
+    /// for, and `admit` agrees, which is asked last. Otherwise nothing, and nothing is done or counted.
+    #[must_use]
+    pub fn recall(
+        &self,
+        permit: &Permit<Read>,
+        held: impl FnOnce(&Version) -> bool,
+        admit: impl FnOnce() -> bool,
+    ) -> Option<Reading> {
+        let served = self.0.cache.hit(permit.on())?;
+        let (admitted, reading) = if held(served.version()) {
+            (admit(), Reading::Held(served.version().clone()))
+        } else {
+            (self.0.reads.count(permit, served.version(), admit), Reading::Keys(served))
+        };
+        if !admitted {
+            return None;
+        }
+        self.0.cache.count_hit();
+        Some(reading)
+    }
+
     /// The credentials before the current ones, unless the caller holds their version. Never cached.
     ///
     /// # Errors
@@ -103,7 +128,9 @@ impl CredentialReader {
             return Err(Error::NotFound);
         }
         let previous = connection.previous.ok_or(Error::NotFound)?;
+        let turn = parts.turns.turn().await?;
         let secret = parts.store.get(permit, Which::Version(&previous)).await?.ok_or(Error::NotFound)?;
+        drop(turn);
         let (provider, keys) = (&connection.provider, secret.credentials()?);
         let served = Served::new(provider, &keys, secret.version, Source::Managed);
         self.give(permit, Arc::new(served), held).await
@@ -125,6 +152,7 @@ impl CredentialReader {
 
     async fn load(&self, permit: &Permit<Read>) -> Result<Kept, Error> {
         let parts = &self.0;
+        let _turn = parts.turns.turn().await?;
         let connection = self.connection(permit).await?;
         let provider = parts.catalogue.get(&connection.provider);
         match (connection.place(provider), provider) {

@@ -243,7 +243,9 @@ impl ReadRecorder {
     /// # Errors
     /// If the database does not answer: the counts are kept.
     pub async fn run_once(&self) -> Result<(), Error> {
-        self.write_some(TURNS / PARTS).await
+        // Only lines that are written can make room.
+        let scarce = self.log.0.room.scarcity().is_some();
+        self.write_some(if scarce { usize::MAX } else { TURNS / PARTS }).await
     }
 
     async fn write_all(&self) -> Result<(), Error> {

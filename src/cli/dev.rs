@@ -81,6 +81,7 @@ impl Dev {
             store: StoreSettings::Local { master_key_file },
             prefix: Prefix::default(),
             store_timeout: Duration::from_secs(5),
+            store_concurrency: const { NonZeroU32::new(16).unwrap() },
             write_wait: Duration::from_secs(2),
             cache_ttl: Duration::from_mins(5),
             cache_stale_if_error: Duration::from_mins(15),

@@ -154,7 +154,7 @@ impl RequestId {
 
 impl From<Uuid> for RequestId {
     fn from(id: Uuid) -> Self {
-        Self(id.to_string().into())
+        Self((&*id.hyphenated().encode_lower(&mut [0; 36])).into())
     }
 }
 

@@ -37,7 +37,8 @@ impl FromRequestParts<AppState> for Authenticated {
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+/// The token of a request that has one.
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = only(headers, &header::AUTHORIZATION).ok()??.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
@@ -186,6 +187,11 @@ impl FromRequestParts<AppState> for Precondition {
 pub(super) struct Held(Option<Tags>);
 
 impl Held {
+    /// What the headers say of it.
+    pub(super) fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+        only(headers, &header::IF_NONE_MATCH)?.map(entity_tags).transpose().map(Self)
+    }
+
     /// Whether the caller has `version` already.
     pub(super) fn includes(&self, version: &Version) -> bool {
         match &self.0 {
@@ -200,8 +206,7 @@ impl FromRequestParts<AppState> for Held {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Problem> {
-        let header = only(&parts.headers, &header::IF_NONE_MATCH)?;
-        header.map(entity_tags).transpose().map(Self)
+        Self::of(&parts.headers)
     }
 }
 
@@ -272,13 +277,19 @@ impl WriteHeaders {
 /// Whether a request says `Cache-Control: no-cache`.
 pub(super) struct PastCache(pub bool);
 
+impl PastCache {
+    /// What the headers say of it.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let values = headers.get_all(header::CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
+        let mut directives = values.flat_map(|value| value.split(','));
+        Self(directives.any(|directive| directive.trim().eq_ignore_ascii_case("no-cache")))
+    }
+}
+
 impl FromRequestParts<AppState> for PastCache {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Problem> {
-        let values =
-            parts.headers.get_all(header::CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
-        let mut directives = values.flat_map(|value| value.split(','));
-        Ok(Self(directives.any(|directive| directive.trim().eq_ignore_ascii_case("no-cache"))))
+        Ok(Self::of(&parts.headers))
     }
 }

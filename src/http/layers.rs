@@ -5,11 +5,11 @@ use std::{any::Any, sync::Arc};
 use axum::{
     Router,
     extract::{MatchedPath, Request, State},
-    http::{HeaderName, HeaderValue, Method, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
 };
-use metrics::{counter, histogram};
+use metrics::{Counter, Histogram, SharedString, counter, histogram};
 use tokio::time::Instant;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -29,6 +29,15 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(super) struct Ids {
     pub clock: Arc<dyn Clock>,
     pub random: Arc<dyn Random>,
+}
+
+impl Ids {
+    /// The id that a request came with, or a new one.
+    pub(super) fn id_of(&self, headers: &HeaderMap) -> RequestId {
+        let own = || RequestId::from(time_ordered_id(&*self.clock, &*self.random));
+        let sent = headers.get(&REQUEST_ID).and_then(|id| id.to_str().ok()?.parse().ok());
+        sent.unwrap_or_else(own)
+    }
 }
 
 /// Wraps a router. What is added last is outermost.
@@ -68,22 +77,34 @@ async fn measure(request: Request, next: Next) -> Response {
     };
     let start = Instant::now();
     let response = next.run(request).await;
-    let status = response.status().as_u16().to_string();
-    counter!("keybroker_http_requests_total", "method" => method, "route" => route.clone(), "status" => status)
-        .increment(1);
-    histogram!("keybroker_http_request_seconds", "method" => method, "route" => route)
-        .record(start.elapsed());
+    requests(method, route.clone(), response.status()).increment(1);
+    seconds(method, route).record(start.elapsed());
     response
 }
 
+/// Counts requests.
+pub(super) fn requests(method: &'static str, route: impl Into<SharedString>, status: StatusCode) -> Counter {
+    let (route, status) = (route.into(), status.as_u16().to_string());
+    counter!("keybroker_http_requests_total", "method" => method, "route" => route, "status" => status)
+}
+
+/// How long they take.
+pub(super) fn seconds(method: &'static str, route: impl Into<SharedString>) -> Histogram {
+    histogram!("keybroker_http_request_seconds", "method" => method, "route" => route.into())
+}
+
 async fn identify(State(ids): State<Ids>, mut request: Request, next: Next) -> Response {
-    let own = || RequestId::from(time_ordered_id(&*ids.clock, &*ids.random));
-    let sent = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()?.parse().ok());
-    let id = sent.unwrap_or_else(own);
+    let id = ids.id_of(request.headers());
     request.extensions_mut().insert(id.clone());
     let (method, route) = (request.method().clone(), route(&request));
     let mut response = next.run(request).await;
-    log(&method, &route, &id, &response);
+    finish(&method, &route, &id, &mut response);
+    response
+}
+
+/// What every answer goes through last.
+pub(super) fn finish(method: &Method, route: &str, id: &RequestId, response: &mut Response) {
+    log(method, route, id, response);
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         *response.body_mut() = problem.render(id.as_str());
     }
@@ -93,7 +114,6 @@ async fn identify(State(ids): State<Ids>, mut request: Request, next: Next) -> R
     if let Ok(id) = HeaderValue::from_str(id.as_str()) {
         headers.insert(REQUEST_ID, id);
     }
-    response
 }
 
 /// One line for each failure on our side, with its cause; the rest only if asked for.

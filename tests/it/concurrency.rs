@@ -58,6 +58,30 @@ async fn of_500_first_readers_one_asks_the_store() {
 }
 
 #[tokio::test]
+async fn so_many_keys_at_a_time_are_asked_of_the_store_as_the_operator_says() {
+    let settings = [("KEYBROKER_STORE_CONCURRENCY", "2"), ("KEYBROKER_STORE_TIMEOUT", "60s")];
+    let app = TestApp::with(Db::Sqlite, Store::Moto, &settings).await;
+    let names: Vec<_> = (0..6).map(|n| format!("vapi-{n}")).collect();
+    for name in &names {
+        let body = json!({"provider": "vapi", "credentials": vapi("sk-0123456789abcdef")["credentials"]});
+        app.put(&app.path(name)).json(&body).send().await.expect(201);
+    }
+    let before = app.aws().count("GetSecretValue");
+    app.aws().fail("GetSecretValue", usize::MAX, Fault::HoldCall);
+    let reads = join_all(names.iter().map(|name| async { app.read(name).await.expect(200) }));
+    let watch = async {
+        until("four wait for the other two", || async {
+            let waiting = app.metrics().await.contains("keybroker_store_reads_waiting 4");
+            (waiting && app.aws().count("GetSecretValue") - before == 2).then_some(())
+        })
+        .await;
+        app.aws().release();
+    };
+    tokio::join!(reads, watch);
+    assert_eq!(app.aws().count("GetSecretValue") - before, 6);
+}
+
+#[tokio::test]
 async fn a_second_writer_waits_a_little_and_is_then_told() {
     let settings = [("KEYBROKER_WRITE_WAIT", "300ms"), ("KEYBROKER_STORE_TIMEOUT", "20s")];
     let app = TestApp::with(Db::Postgres, Store::Moto, &settings).await;

@@ -110,7 +110,8 @@ fn sources() -> Vec<(String, String)> {
             }
             let name = path.strip_prefix(&src).unwrap().to_str().unwrap().to_owned();
             let is_code = Path::new(&name).extension().is_some_and(|extension| extension == "rs");
-            if is_code && name != "lib.rs" && !name.ends_with("/tests.rs") {
+            let is_test = name.ends_with("/tests.rs") || name.contains("/tests/");
+            if is_code && name != "lib.rs" && !is_test {
                 found.push((name, fs::read_to_string(path).unwrap()));
             }
         }

@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     domain::{
         access::{Actor, ActorType, Caller, Reach},
-        clock::{CountingRandom, ManualClock},
+        clock::{ManualClock, PagedRandom},
         event::chain::{ChainHash, Link},
     },
     port::{
@@ -103,12 +103,7 @@ struct Rig {
 impl Rig {
     fn with_room(most: usize) -> Self {
         let clock = Arc::new(ManualClock::at("2026-11-22T10:00:30Z".parse().unwrap()));
-        let log = ReadLog::with(
-            most,
-            Duration::from_millis(300),
-            clock.clone(),
-            Arc::new(CountingRandom::default()),
-        );
+        let log = ReadLog::with(most, Duration::from_millis(300), clock.clone(), Arc::new(PagedRandom));
         let lines = Arc::new(Log::default());
         let actor = Actor { r#type: ActorType::Token, id: "t".into(), name: None };
         let caller = Caller::new(actor, Reach::everything());
@@ -251,4 +246,16 @@ async fn what_is_not_admitted_is_not_counted() {
     assert!(!rig.log.count(&rig.permit, &other, || unreachable!("there is no room")));
     rig.recorder.run_once().await.unwrap();
     assert_eq!(rig.lines.counts(), [("a".to_owned(), 1)]);
+}
+
+#[tokio::test]
+async fn lines_that_grow_are_all_written_where_room_is_scarce() {
+    let rig = Rig::with_room(5_000);
+    let versions: Vec<Version> = (0..5_000).map(|n| format!("{n:032}").parse().unwrap()).collect();
+    for _ in 0..2 {
+        assert!(versions.iter().all(|version| rig.log.count(&rig.permit, version, || true)));
+        rig.recorder.run_once().await.unwrap();
+    }
+    let there = rig.lines.there.lock().unwrap();
+    assert_eq!(there.values().map(|(reads, _)| reads.count).sum::<i64>(), 10_000);
 }

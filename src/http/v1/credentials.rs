@@ -86,8 +86,9 @@ pub(in crate::http) async fn read_credentials(
     Ok(answer(&reading))
 }
 
-fn answer(reading: &Reading) -> Response {
-    let etag = |version: &Version| [(header::ETAG, format!("\"{version}\""))];
+/// The answer to a read.
+pub(in crate::http) fn answer(reading: &Reading) -> Response {
+    let etag = |version: &Version| [(header::ETAG, ["\"", version.as_str(), "\""].concat())];
     let served = match reading {
         Reading::Held(version) => return (StatusCode::NOT_MODIFIED, etag(version)).into_response(),
         Reading::Keys(served) => served,

@@ -70,6 +70,7 @@ fn serve_refuses_each_wrong_setting() {
         ("KEYBROKER_CACHE_MAX_BYTES", "lots", 2, &["--cache-max-bytes"]),
         ("KEYBROKER_SECRET_PREFIX", "/tenant", 2, &["--secret-prefix", "slash"]),
         ("KEYBROKER_TOKEN_RATE", "0", 2, &["--token-rate"]),
+        ("KEYBROKER_STORE_CONCURRENCY", "0", 2, &["--store-concurrency"]),
         ("KEYBROKER_STORE_TIMEOUT", "1ms", 2, &["KEYBROKER_STORE_TIMEOUT", "100ms"]),
         ("KEYBROKER_BOOTSTRAP_TOKEN", "canary", 2, &["KEYBROKER_BOOTSTRAP_TOKEN", "kb_"]),
     ] {
