@@ -16,10 +16,10 @@ use crate::{
     port::index::{Answer, Begun, Check, ConnectionIndex, IndexError, Intent, Page},
 };
 
-const FIND: &str = "SELECT org, name, provider, label, status, source, version, generation, previous_version, \
+pub(super) const FIND: &str = "SELECT org, name, provider, label, status, source, version, generation, previous_version, \
      fields, verified_at, check_after, created_at, updated_at FROM connections WHERE org = $1 AND name = $2";
 
-const LIST: &str = "SELECT org, name, provider, label, status, source, version, generation, previous_version, \
+pub(super) const LIST: &str = "SELECT org, name, provider, label, status, source, version, generation, previous_version, \
      fields, verified_at, check_after, created_at, updated_at FROM connections WHERE org = $1 AND name > $2 \
      ORDER BY name LIMIT $3";
 
