@@ -31,13 +31,15 @@ NUMBERS = "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE
 CONNECTIONS = (
     "INSERT INTO connections (org, name, provider, status, source, version, generation, fields, check_after, "
     f"created_at, updated_at) {NUMBERS} SELECT 'org_' || (i / 10), 'connection-' || (i % 10), 'custom', 'active', "
-    f"'managed', '{VERSION}', 1, '[{{\"name\":\"apiKey\",\"hint\":\"…kkkk\"}}]', {CHECK_AFTER}, {MADE_AT}, {MADE_AT} FROM n"
+    f"'managed', '{VERSION}', 1, '[{{\"name\":\"apiKey\",\"hint\":\"…kkkk\"}}]', {CHECK_AFTER}, {MADE_AT}, {MADE_AT} "
+    "FROM n"
 )
 
 EVENTS = (
     "INSERT INTO events (number, id, org, type, at, actor, actor_id, connection, version, origin, sequence, hash) "
     f"{NUMBERS} SELECT i + 1000, '01900000-0000-7000-8000-' || substr(CAST(1000000000000 + i AS TEXT), 2), "
-    f"'org_' || (i / 10), 'connection.created', {MADE_AT}, '{{\"type\":\"operator\",\"id\":\"import\",\"name\":null}}', "
+    f"'org_' || (i / 10), 'connection.created', {MADE_AT}, "
+    "'{\"type\":\"operator\",\"id\":\"import\",\"name\":null}', "
     f"'import', 'connection-' || (i % 10), '{VERSION}', '{VERSION}', i % 10 + 1, '{HASH}' FROM n"
 )
 
@@ -68,7 +70,10 @@ def fill(database_url, count, key_id=None):
     # Else PostgreSQL does it in the background, while requests are measured.
     tidy = ["ANALYZE"] if database_url.startswith("sqlite:") else ["VACUUM (ANALYZE)", "CHECKPOINT"]
     statements = [CONNECTIONS, EVENTS, CHAINS, COUNTER, *([SECRETS] if key_id else []), *tidy]
-    execute(database_url, [statement.replace("{count}", str(count)).replace("{key_id}", key_id or "") for statement in statements])
+    values = {"{count}": str(count), "{key_id}": key_id or ""}
+    for name, value in values.items():
+        statements = [statement.replace(name, value) for statement in statements]
+    execute(database_url, statements)
 
 
 def execute(database_url, statements):
@@ -79,8 +84,8 @@ def execute(database_url, statements):
         database.close()
         return
     commands = [part for statement in statements for part in ("-c", statement)]
-    done = subprocess.run([postgres_bin() / "psql", "-q", "-v", "ON_ERROR_STOP=1", database_url, *commands],
-                          capture_output=True, text=True, check=False)
+    psql = [postgres_bin() / "psql", "-q", "-v", "ON_ERROR_STOP=1", database_url]
+    done = subprocess.run([*psql, *commands], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise Problem(done.stderr)
 

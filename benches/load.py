@@ -48,16 +48,17 @@ def one_key(server, path, connections, seconds):
 
 def random_keys(server, keys, path, connections, seconds, header=None):
     """Asks for connections at random."""
-    return run_wrk(server, "", "keys.lua", connections, seconds, "random", keys.count, path, keys.tokens, *header_of(header))
+    return ask_for_keys("random", server, keys, path, connections, seconds, header)
 
 
 def each_key_once(server, keys, path, connections, header=None):
     """Asks for every connection one time."""
-    return run_wrk(server, "", "keys.lua", connections, 3600, "once", keys.count, path, keys.tokens, *header_of(header))
+    return ask_for_keys("once", server, keys, path, connections, 3600, header)
 
 
-def header_of(header):
-    return [header] if header else []
+def ask_for_keys(order, server, keys, path, connections, seconds, header):
+    arguments = [order, keys.count, path, keys.tokens, *([header] if header else [])]
+    return run_wrk(server, "", "keys.lua", connections, seconds, *arguments)
 
 
 def at_once(server, path, readers):

@@ -34,7 +34,8 @@ def measure(server, load, say):
     run["rps"] = run["requests"] / run["seconds"]
     run["memory"] = server.memory()
     server.pause()
-    say(f"{server.name:>10}: {run['rps']:8.0f}/s, {run['cpu_us']:6.2f} µs CPU a request, p99 {run['p99_us'] / 1000:.2f} ms")
+    cost, p99 = f"{run['cpu_us']:6.2f} µs CPU a request", f"p99 {run['p99_us'] / 1000:.2f} ms"
+    say(f"{server.name:>10}: {run['rps']:8.0f}/s, {cost}, {p99}")
     return run
 
 

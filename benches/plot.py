@@ -18,6 +18,7 @@ text { font: 13px system-ui, sans-serif; fill: #1f2328 }
 """
 
 NAMES = {"warm": "one warm key", "many": "many keys, tokens, orgs"}
+CAPACITY_GOALS, P99_GOAL, BYTES_GOAL = {"warm": 0.85, "many": 0.75}, 1.5, 900
 
 
 def plot(results):
@@ -25,21 +26,23 @@ def plot(results):
     pairs = {name: results[name].data for name in ("warm", "many") if name in results}
     panels = []
     if pairs:
-        capacity = [(NAMES[name], data["ratio"]["capacity"], {"warm": 0.85, "many": 0.75}[name]) for name, data in pairs.items()]
-        p99 = [(NAMES[name], data["ratio"]["p99"], 1.5) for name, data in pairs.items()]
-        rps = [(f"{NAMES[name]}: {who}", data[who]["rps"], None) for name, data in pairs.items() for who in ("ceiling", "keybroker")]
+        capacity = [(NAMES[name], data["ratio"]["capacity"], CAPACITY_GOALS[name]) for name, data in pairs.items()]
+        p99 = [(NAMES[name], data["ratio"]["p99"], P99_GOAL) for name, data in pairs.items()]
+        who = ("ceiling", "keybroker")
+        rps = [(f"{NAMES[name]}: {one}", data[one]["rps"], None) for name, data in pairs.items() for one in who]
         panels.append(("Capacity, as a share of the ceiling’s (goal: at least)", capacity, 2))
         panels.append(("p99, as a multiple of the ceiling’s (goal: at most)", p99, 2))
         panels.append(("Requests a second, on one core", rps, 0))
     if "memory" in results:
-        bytes_each = [(f"{count:,} connections", kept, 900) for count, kept in results["memory"].data.items()]
+        bytes_each = [(f"{count:,} connections", kept, BYTES_GOAL) for count, kept in results["memory"].data.items()]
         panels.append(("Bytes for a cached connection of 150 bytes (goal: at most)", bytes_each, 0))
     parts, top = [], 8
     for title, lines, digits in panels:
         parts.append(panel(title, lines, digits, top))
         top += HEAD + LINE * len(lines) + 28
     size = f'width="{WIDTH}" height="{top}" viewBox="0 0 {WIDTH} {top}"'
-    return f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img"><style>{STYLE}</style>\n' + "\n".join(parts) + "\n</svg>\n"
+    start = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img"><style>{STYLE}</style>'
+    return "\n".join([start, *parts, "</svg>\n"])
 
 
 def panel(title, lines, digits, top):
@@ -59,12 +62,13 @@ def panel(title, lines, digits, top):
         middle = top + HEAD + LINE * place + LINE / 2 - 4
         parts.append(text(LEFT - 12, middle + 4, label, anchor="end"))
         parts += [f'<circle class="dot" cx="{x(value):.1f}" cy="{middle}" r="3.5"/>' for value in values["values"]]
-        left, right = x(values["q1"]), x(values["q3"])
-        parts.append(f'<rect class="box" x="{left:.1f}" y="{middle - 8}" width="{right - left:.1f}" height="16" rx="2"/>')
+        left, width = x(values["q1"]), x(values["q3"]) - x(values["q1"])
+        parts.append(f'<rect class="box" x="{left:.1f}" y="{middle - 8}" width="{width:.1f}" height="16" rx="2"/>')
         parts.append(line(x(values["median"]), middle - 9, x(values["median"]), middle + 9, "median"))
         if goal:
             parts.append(line(x(goal), middle - 13, x(goal), middle + 13, "goal"))
-        parts.append(text(RIGHT + 16, middle + 4, f"{values['median']:,.{digits}f}" + (f" (goal {goal:g})" if goal else "")))
+        shown = f"{values['median']:,.{digits}f}" + (f" (goal {goal:g})" if goal else "")
+        parts.append(text(RIGHT + 16, middle + 4, shown))
     return "\n".join(parts)
 
 

@@ -4,8 +4,8 @@
 
 Builds the release, runs the scenarios, prints a table for each, and writes target/bench/results.json, report.md and
 plot.svg. Needs Linux, two cores (the servers run on one, the load on the other), Python 3.11 and wrk, and for the
-scenario `scale` PostgreSQL (`python3 tests/services/install.py`). All takes about half an hour; a smoke run a minute or two,
-and its figures say nothing.
+scenario `scale` PostgreSQL (`python3 tests/services/install.py`). All takes about half an hour; a smoke run a minute
+or two, and its figures say nothing.
 """
 
 import argparse
@@ -52,12 +52,14 @@ def main():
 
 def parse():
     parser = argparse.ArgumentParser(description="Measure keybroker against a bare axum server.")
-    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=f"{', '.join(SCENARIOS)}; all if none is named")
+    all_of_them = f"{', '.join(SCENARIOS)}; all if none is named"
+    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=all_of_them)
     parser.add_argument("--smoke", action="store_true", help="little of everything, to see whether it runs")
-    parser.add_argument("--rounds", type=int, default=10, help="runs of keybroker in a scenario, each between two of the ceiling")
+    parser.add_argument("--rounds", type=int, default=10, help="runs of keybroker, each between two of the ceiling")
     parser.add_argument("--seconds", type=int, default=5, help="how long a run takes")
     parser.add_argument("--million", action="store_true", help="memory with 1,000,000 cached connections, too")
-    parser.add_argument("--database", choices=("sqlite", "postgres"), default="sqlite", help="of every scenario but scale, which takes both")
+    databases = ("sqlite", "postgres")
+    parser.add_argument("--database", choices=databases, default="sqlite", help="of all but scale, which takes both")
     parser.add_argument("--no-build", action="store_true", help="measure what was built before")
     options = parser.parse_args()
     if unknown := set(options.scenarios) - set(SCENARIOS):
@@ -75,7 +77,8 @@ def check_machine():
 
 
 def build():
-    command = ["cargo", "build", "--release", "--locked", "--bin", "keybroker", "--example", "ceiling", "--example", "store"]
+    command = ["cargo", "build", "--release", "--locked", "--bin", "keybroker"]
+    command += ["--example", "ceiling", "--example", "store"]
     if subprocess.run(command, cwd=ROOT, check=False).returncode != 0:
         raise Problem("The release can't be built.")
 

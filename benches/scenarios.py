@@ -30,8 +30,11 @@ def warm(bench):
             call(server, "PUT", path, {"credentials": json.loads(CREDENTIALS)})
             path += "/credentials"
             with ceiling(folder, answer_of(server, path, folder)) as bare:
-                one_key(server, path, CONNECTIONS, bench.seconds)
-                load = lambda server: one_key(server, path, CONNECTIONS, bench.seconds)  # noqa: E731
+
+                def load(server):
+                    return one_key(server, path, CONNECTIONS, bench.seconds)
+
+                load(server)
                 paired = pairs.alternate((bare, server), load, bench.rounds, bench.say)
     return paired_result("One warm key", paired)
 
@@ -43,7 +46,10 @@ def many(bench):
         with filled(folder, url, count, tokens, **LONG) as (server, keys, _):
             each_key_once(server, keys, CREDENTIALS_PATH, CONNECTIONS)
             with ceiling(folder, answer_of(server, CREDENTIALS_PATH % (0, 0), folder)) as bare:
-                load = lambda server: random_keys(server, keys, CREDENTIALS_PATH, CONNECTIONS, bench.seconds)  # noqa: E731
+
+                def load(server):
+                    return random_keys(server, keys, CREDENTIALS_PATH, CONNECTIONS, bench.seconds)
+
                 load(server)
                 paired = pairs.alternate((bare, server), load, bench.rounds, bench.say)
     return paired_result(f"{count:,} keys of {count // 10:,} organizations with {tokens:,} tokens, at random", paired)
@@ -113,10 +119,11 @@ def calls(bench):
             made = calls_of(double)["calls"]
     per_key = made / count / ttls
     per_million = made / run["requests"] * 1e6
-    rows = [[f"{run['requests']:,}", f"{made:,}", f"{per_key:.2f}", f"{per_million:.0f}", f"{per_million * ttl / 300:.1f}"]]
+    row = [f"{run['requests']:,}", f"{made:,}", f"{per_key:.2f}", f"{per_million:.0f}"]
+    row.append(f"{per_million * ttl / 300:.1f}")
     columns = ["reads", "store calls", "a key and TTL", f"a million reads, TTL {ttl} s", "the same at a TTL of 300 s"]
     data = {"reads": run["requests"], "calls": made, "keys": count, "ttl": ttl, "ttls": ttls}
-    return Result(f"Store calls of {count} keys in use for {seconds} s", columns, rows, data=data)
+    return Result(f"Store calls of {count} keys in use for {seconds} s", columns, [row], data=data)
 
 
 SCENARIOS = {scenario.__name__: scenario for scenario in (warm, many, cold, memory, calls, scale)}

@@ -28,7 +28,8 @@ def table(columns, rows):
     lines = [[str(cell) for cell in line] for line in lines]
     widths = [max(len(line[place]) for line in lines) for place in range(len(columns))]
     ruled = [lines[0], ["-" * width for width in widths], *lines[1:]]
-    return "\n".join("| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in ruled)
+    padded = [[cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in ruled]
+    return "\n".join(f"| {' | '.join(line)} |" for line in padded)
 
 
 def show(values, digits, unit=1):
