@@ -35,3 +35,11 @@ deny:
 # Spelling (cargo install typos-cli).
 typos:
     typos
+
+# Measure against a bare axum server, on two cores (wrk: apt-get install wrk); target/bench has the results.
+bench *ARGUMENTS:
+    python3 benches/run.py {{ARGUMENTS}}
+
+# Measure the parts of a read.
+bench-parts:
+    cargo bench --locked

@@ -29,6 +29,18 @@ use crate::{
     },
 };
 
+const CURRENT: &str =
+    "SELECT version, key_id, sealed FROM local_secrets WHERE name = $1 AND stage = 'current'";
+const VERSION: &str = "SELECT version, key_id, sealed FROM local_secrets WHERE name = $1 AND version = $2";
+const NEXT_KEY: &str = "SELECT MIN(key_id) FROM local_secrets WHERE key_id > $1";
+
+/// The queries that a read or a start waits for, by name, as in [`super::sql::hot_queries`].
+pub const HOT_QUERIES: [(&str, &str); 3] = [
+    ("the current secret", CURRENT),
+    ("one version of a secret", VERSION),
+    ("the next master key", NEXT_KEY),
+];
+
 /// Secrets in the database's table `local_secrets`.
 pub struct LocalStore {
     database: Database,
@@ -95,16 +107,15 @@ impl LocalStore {
         prefix: Prefix,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, LocalSetupError> {
-        let question = sqlx::query("SELECT key_id, COUNT(DISTINCT name) FROM local_secrets GROUP BY key_id");
-        let keys = async {
-            let rows = question.fetch_all(database.pool()).await?;
-            rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<Result<Vec<_>, _>>()
-        };
-        let keys: Vec<(String, i64)> = database.within(keys).await?;
-        match keys.into_iter().find(|(key_id, _)| !keyring.holds(key_id)) {
-            Some((key_id, secrets)) => Err(LocalSetupError::KeyMissing { key_id, secrets }),
-            None => Ok(Self { database, keyring, prefix, clock }),
+        let mut key_id = String::new();
+        while let Some(next) = database.within(next_key(database.pool(), &key_id)).await? {
+            if !keyring.holds(&next) {
+                let secrets = database.within(count_under(database.pool(), &next)).await?;
+                return Err(LocalSetupError::KeyMissing { key_id: next, secrets });
+            }
+            key_id = next;
         }
+        Ok(Self { database, keyring, prefix, clock })
     }
 
     /// Writes a probe secret, the same one each time, and reads it back. No connection can have its name.
@@ -185,18 +196,29 @@ impl LocalStore {
     }
 }
 
+/// The next key under which secrets are encrypted. Asked key by key, it takes no look at the secrets.
+async fn next_key(
+    database: impl Executor<'_, Database = Any>,
+    after: &str,
+) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query(NEXT_KEY).bind(after).fetch_one(database).await?.try_get(0)
+}
+
+async fn count_under(database: impl Executor<'_, Database = Any>, key_id: &str) -> Result<i64, sqlx::Error> {
+    let question = sqlx::query("SELECT COUNT(DISTINCT name) FROM local_secrets WHERE key_id = $1");
+    question.bind(key_id).fetch_one(database).await?.try_get(0)
+}
+
 /// A version's id and its value, or nothing.
 type Found = Result<Option<(String, Sealed)>, sqlx::Error>;
 
 async fn find_current(database: impl Executor<'_, Database = Any>, name: &str) -> Found {
-    let question = "SELECT version, key_id, sealed FROM local_secrets WHERE name = $1 AND stage = 'current'";
-    let row = sqlx::query(question).bind(name).fetch_optional(database).await?;
+    let row = sqlx::query(CURRENT).bind(name).fetch_optional(database).await?;
     row.as_ref().map(read_row).transpose()
 }
 
 async fn find_version(database: impl Executor<'_, Database = Any>, place: Place<'_>) -> Found {
-    let question = "SELECT version, key_id, sealed FROM local_secrets WHERE name = $1 AND version = $2";
-    let question = sqlx::query(question).bind(place.name).bind(place.version.as_str());
+    let question = sqlx::query(VERSION).bind(place.name).bind(place.version.as_str());
     let row = question.fetch_optional(database).await?;
     row.as_ref().map(read_row).transpose()
 }

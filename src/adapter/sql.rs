@@ -7,6 +7,7 @@ mod audit;
 mod checks;
 mod connections;
 mod events;
+mod hot;
 mod reads;
 mod seal;
 mod sessions;
@@ -21,6 +22,7 @@ use jiff::Timestamp;
 use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, Row, Transaction, any::AnyPoolOptions};
 use uuid::Uuid;
 
+pub use self::hot::hot_queries;
 use crate::port::index::IndexError;
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");

@@ -21,8 +21,8 @@ const EVERY: Duration = Duration::from_hours(1);
 /// How many events are removed at once.
 const BATCH: u16 = 500;
 
-/// How many organizations are asked for at once.
-const ORGS: u16 = 100;
+/// How many organizations are looked at at once, so that no question takes long however many there are.
+const ORGS: u16 = 500;
 
 /// Removes events past their time.
 pub struct Retention {
@@ -58,17 +58,15 @@ impl Retention {
         let before = self.clock.now() - self.keep;
         // Of no organization: what concerns all of them.
         self.prune_if_readable("", before).await?;
-        let mut after = String::new();
-        loop {
-            let orgs = self.index.orgs_to_prune(&after, before, ORGS).await?;
+        let mut after = Some(String::new());
+        while let Some(from) = after {
+            let (orgs, next) = self.index.orgs_to_prune(&from, before, ORGS).await?;
             for org in &orgs {
                 self.prune_if_readable(org, before).await?;
             }
-            match orgs.last() {
-                Some(last) if orgs.len() == usize::from(ORGS) => after.clone_from(last),
-                _ => return Ok(()),
-            }
+            after = next;
         }
+        Ok(())
     }
 
     /// One log that can't be read holds up no other.

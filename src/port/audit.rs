@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::index::IndexError;
+use super::index::{IndexError, Page};
 use crate::domain::{
     access::Actor,
     event::chain::{ChainHash, Link},
@@ -97,13 +97,14 @@ pub trait AuditIndex: Send + Sync {
     /// How many events of an organization wait for their place.
     async fn count_open(&self, org: &str) -> Result<i64, IndexError>;
 
-    /// Organizations after `after` whose oldest event is from before `before`.
+    /// Looks at so many organizations after `after`: those of them whose oldest event is from before `before`,
+    /// and after which to go on.
     async fn orgs_to_prune(
         &self,
         after: &str,
         before: Timestamp,
         limit: u16,
-    ) -> Result<Vec<String>, IndexError>;
+    ) -> Result<Page<String, String>, IndexError>;
 
     /// Removes the events after `ends.pruned` up to number `up_to`, which carries `hash`, and notes that
     /// the chain begins there. False, and nothing done, if it no longer begins where `ends` says.

@@ -17,6 +17,7 @@ mod import;
 mod layers;
 mod main_job;
 mod outage;
+mod plans;
 mod portal;
 mod rest;
 mod sessions;

@@ -13,27 +13,27 @@ use crate::{
     domain::event::chain::{ChainHash, Link},
     port::{
         audit::{AuditIndex, Closed, Ends, OpenLine, Reads},
-        index::IndexError,
+        index::{IndexError, Page},
     },
 };
 
-const LINKS: &str = select!("org = $1 AND sequence > $2 ORDER BY sequence LIMIT $3");
-const LINK_UP_TO: &str = select!("org = $1 AND sequence <= $2 ORDER BY sequence LIMIT 1");
+pub(super) const LINKS: &str = select!("org = $1 AND sequence > $2 ORDER BY sequence LIMIT $3");
+pub(super) const LINK_UP_TO: &str = select!("org = $1 AND sequence <= $2 ORDER BY sequence LIMIT 1");
 
-const NEXT_ORG: &str = "SELECT MIN(org) AS org FROM (SELECT MIN(org) AS org FROM event_chains WHERE org > $1 \
+pub(super) const NEXT_ORG: &str = "SELECT MIN(org) AS org FROM (SELECT MIN(org) AS org FROM event_chains WHERE org > $1 \
      UNION ALL SELECT MIN(org) AS org FROM events WHERE org > $1) AS next";
 
-const ENDS: &str =
+pub(super) const ENDS: &str =
     "SELECT newest_sequence, newest_hash, pruned_sequence, pruned_hash FROM event_chains WHERE org = $1";
 
-const TO_PRUNE: &str = "SELECT org FROM event_chains WHERE org > $1 AND EXISTS (SELECT 1 FROM events \
-     WHERE events.org = event_chains.org AND events.sequence = event_chains.pruned_sequence + 1 AND events.at < $2) \
-     ORDER BY org LIMIT $3";
+/// The oldest event is asked for in a way that PostgreSQL can only carry out organization by organization.
+pub(super) const OLDEST: &str = "SELECT org, (SELECT at FROM events WHERE events.org = event_chains.org \
+     AND events.sequence = event_chains.pruned_sequence + 1) AS at FROM event_chains WHERE org > $1 ORDER BY org LIMIT $2";
 
-const SET_PRUNED: &str = "UPDATE event_chains SET pruned_sequence = $3, pruned_hash = $4 \
+pub(super) const SET_PRUNED: &str = "UPDATE event_chains SET pruned_sequence = $3, pruned_hash = $4 \
      WHERE org = $1 AND pruned_sequence = $2";
 
-const PRUNE: &str = "DELETE FROM events WHERE org = $1 AND sequence > $2 AND sequence <= $3";
+pub(super) const PRUNE: &str = "DELETE FROM events WHERE org = $1 AND sequence > $2 AND sequence <= $3";
 
 #[async_trait]
 impl AuditIndex for Database {
@@ -100,10 +100,21 @@ impl AuditIndex for Database {
         after: &str,
         before: Timestamp,
         limit: u16,
-    ) -> Result<Vec<String>, IndexError> {
-        let query = sqlx::query(TO_PRUNE).bind(after).bind(millis(before)).bind(i64::from(limit));
-        self.within(async { query.fetch_all(self.pool()).await?.iter().map(|row| row.try_get(0)).collect() })
-            .await
+    ) -> Result<Page<String, String>, IndexError> {
+        let query = sqlx::query(OLDEST).bind(after).bind(i64::from(limit));
+        self.within(async {
+            let (mut orgs, mut last) = (Vec::new(), None);
+            let rows = query.fetch_all(self.pool()).await?;
+            for row in &rows {
+                let org: String = row.try_get("org")?;
+                if row.try_get::<Option<i64>, _>("at")?.is_some_and(|at| at < millis(before)) {
+                    orgs.push(org.clone());
+                }
+                last = Some(org);
+            }
+            Ok((orgs, last.filter(|_| rows.len() == usize::from(limit))))
+        })
+        .await
     }
 
     async fn prune(&self, org: &str, ends: &Ends, up_to: i64, hash: ChainHash) -> Result<bool, IndexError> {

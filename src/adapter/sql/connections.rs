@@ -31,9 +31,9 @@ macro_rules! select {
     };
 }
 
-const FIND: &str = select!("org = $1 AND name = $2");
+pub(super) const FIND: &str = select!("org = $1 AND name = $2");
 
-const LIST: &str = select!("org = $1 AND name > $2 ORDER BY name LIMIT $3");
+pub(super) const LIST: &str = select!("org = $1 AND name > $2 ORDER BY name LIMIT $3");
 
 /// Where the keys stay the same, what was found out about them meanwhile stays too, unless this write tried
 /// them later.

@@ -25,11 +25,13 @@ const NUMBER: &str = "UPDATE event_counter SET newest = newest + $1 WHERE only_r
 const APPEND: &str = "INSERT INTO events (number, id, org, type, at, actor, actor_id, connection, version, token, \
      request_id, origin, sequence, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
 
-const HEAD: &str = "SELECT newest_sequence, newest_hash FROM event_chains WHERE org = $1";
+pub(super) const HEAD: &str = "SELECT newest_sequence, newest_hash FROM event_chains WHERE org = $1";
 
 const SET_HEAD: &str = "INSERT INTO event_chains (org, newest_sequence, newest_hash, pruned_sequence, pruned_hash) \
      VALUES ($1, $2, $3, 0, $4) ON CONFLICT (org) DO UPDATE SET \
      newest_sequence = excluded.newest_sequence, newest_hash = excluded.newest_hash";
+
+pub(super) const NUMBER_OF: &str = "SELECT number FROM events WHERE org = $1 AND id = $2";
 
 /// The columns that [`read`] reads.
 macro_rules! select {
@@ -128,41 +130,31 @@ pub(super) async fn list(
         Some(id) => Some(number_of(db, org, id).await?),
         None => None,
     };
-    let wanted = [
-        ("type", filter.r#type.map(EventType::as_str)),
-        ("connection", filter.connection.as_ref().map(ConnectionName::as_str)),
-        ("actor_id", filter.actor.as_deref()),
+    let texts = [
+        ("type =", filter.r#type.map(EventType::as_str)),
+        ("connection =", filter.connection.as_ref().map(ConnectionName::as_str)),
+        ("actor_id =", filter.actor.as_deref()),
     ];
-    let (mut sql, mut texts) = (select!("org = $1").to_owned(), Vec::new());
-    for (column, value) in wanted {
-        if let Some(value) = value {
-            texts.push(value);
-            let _ = write!(sql, " AND {column} = ${}", texts.len() + 1); // writing to memory does not fail
-        }
-    }
     let bounds = [
         ("at >=", filter.since.map(millis)),
         ("at <", filter.until.map(millis)),
         ("number <", filter.below),
         ("number <", before),
     ];
-    let mut numbers = Vec::new();
-    for (condition, bound) in bounds {
-        if let Some(bound) = bound {
-            numbers.push(bound);
-            let _ = write!(sql, " AND {condition} ${}", texts.len() + numbers.len() + 1);
-        }
-    }
-    numbers.push(i64::from(limit) + 1);
-    let _ = write!(sql, " ORDER BY number DESC LIMIT ${}", texts.len() + numbers.len() + 1);
+    let texts: Vec<_> = texts.into_iter().filter_map(|(condition, text)| Some((condition, text?))).collect();
+    let bounds: Vec<_> =
+        bounds.into_iter().filter_map(|(condition, bound)| Some((condition, bound?))).collect();
+    let conditions = texts.iter().map(|(condition, _)| *condition);
+    let sql = page_query(conditions.chain(bounds.iter().map(|(condition, _)| *condition)));
     // Safe: made of the text above alone.
     let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(org.as_str());
-    for text in texts {
+    for (_, text) in texts {
         query = query.bind(text);
     }
-    for number in numbers {
-        query = query.bind(number);
+    for (_, bound) in bounds {
+        query = query.bind(bound);
     }
+    query = query.bind(i64::from(limit) + 1);
     let rows = query.fetch_all(db.pool()).await?;
     let more = rows.len() > usize::from(limit);
     let page = rows.iter().take(limit.into()).map(listed).collect::<Result<Vec<_>, _>>()?;
@@ -171,10 +163,20 @@ pub(super) async fn list(
     Ok((page, next))
 }
 
+/// The question for a page of an organization's events that meet these conditions.
+pub(super) fn page_query<'a>(conditions: impl Iterator<Item = &'a str>) -> String {
+    let (mut sql, mut place) = (select!("org = $1").to_owned(), 2);
+    for condition in conditions {
+        let _ = write!(sql, " AND {condition} ${place}"); // writing to memory does not fail
+        place += 1;
+    }
+    let _ = write!(sql, " ORDER BY number DESC LIMIT ${place}");
+    sql
+}
+
 /// The number of an organization's event; an error if it has no such event.
 async fn number_of(db: &Database, org: &OrgId, id: Uuid) -> Result<i64, sqlx::Error> {
-    let query = sqlx::query("SELECT number FROM events WHERE org = $1 AND id = $2");
-    query.bind(org.as_str()).bind(id.to_string()).fetch_one(db.pool()).await?.try_get(0)
+    sqlx::query(NUMBER_OF).bind(org.as_str()).bind(id.to_string()).fetch_one(db.pool()).await?.try_get(0)
 }
 
 fn listed(row: &AnyRow) -> Result<Listed, sqlx::Error> {

@@ -32,10 +32,16 @@ macro_rules! find {
     };
 }
 
-const OPEN: &str = "UPDATE connect_sessions SET cookie_hash = $2, visit_until = $4, seen_at = $3 \
+pub(super) const OPEN: &str = "UPDATE connect_sessions SET cookie_hash = $2, visit_until = $4, seen_at = $3 \
      WHERE link_hash = $1 AND visit_until IS NULL AND link_until > $3";
 
-const COUNT: &str = "UPDATE connect_sessions SET attempts = attempts + 1 WHERE id = $1 AND attempts < $2";
+pub(super) const FIND_LINK: &str = find!("link_hash");
+pub(super) const FIND_VISIT: &str = find!("cookie_hash");
+
+pub(super) const FORGET: &str = "DELETE FROM connect_sessions WHERE created_at < $1";
+
+pub(super) const COUNT: &str =
+    "UPDATE connect_sessions SET attempts = attempts + 1 WHERE id = $1 AND attempts < $2";
 
 #[async_trait]
 impl SessionIndex for Database {
@@ -58,7 +64,7 @@ impl SessionIndex for Database {
     }
 
     async fn find_link(&self, link: &HashedToken) -> Result<Option<ConnectSession>, IndexError> {
-        self.within(find(self, find!("link_hash"), "link_hash", link)).await
+        self.within(find(self, FIND_LINK, "link_hash", link)).await
     }
 
     async fn open_link(
@@ -75,7 +81,7 @@ impl SessionIndex for Database {
     }
 
     async fn find_visit(&self, cookie: &HashedToken) -> Result<Option<ConnectSession>, IndexError> {
-        self.within(find(self, find!("cookie_hash"), "cookie_hash", cookie)).await
+        self.within(find(self, FIND_VISIT, "cookie_hash", cookie)).await
     }
 
     async fn see_visitor(&self, id: Uuid, at: Timestamp) -> Result<(), IndexError> {
@@ -102,8 +108,7 @@ impl SessionIndex for Database {
 }
 
 pub(super) async fn forget(db: &Database, before: Timestamp) -> Result<(), sqlx::Error> {
-    let query = sqlx::query("DELETE FROM connect_sessions WHERE created_at < $1").bind(millis(before));
-    query.execute(db.pool()).await.map(drop)
+    sqlx::query(FORGET).bind(millis(before)).execute(db.pool()).await.map(drop)
 }
 
 async fn find(

@@ -10,7 +10,7 @@ use crate::{
     port::index::{Change, IndexError, Intent, SystemIndex},
 };
 
-const AFTER: &str =
+pub(super) const AFTER: &str =
     "SELECT number, org, type, connection, origin FROM events WHERE number > $1 ORDER BY number LIMIT $2";
 
 #[async_trait]

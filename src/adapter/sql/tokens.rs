@@ -18,7 +18,7 @@ use crate::{
     port::index::{IndexError, TokenIndex},
 };
 
-const FIND: &str =
+pub(super) const FIND: &str =
     "SELECT id, hash, name, scopes, orgs, created_at, expires_at, revoked_at FROM tokens WHERE hash = $1";
 
 const LIST: &str = "SELECT id, hash, name, scopes, orgs, created_at, expires_at, revoked_at FROM tokens \
@@ -27,7 +27,7 @@ const LIST: &str = "SELECT id, hash, name, scopes, orgs, created_at, expires_at,
 const ADD: &str = "INSERT INTO tokens (id, hash, name, scopes, orgs, created_at, expires_at) \
      VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
 
-const REVOKE: &str = "UPDATE tokens SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
+pub(super) const REVOKE: &str = "UPDATE tokens SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
 
 #[async_trait]
 impl TokenIndex for Database {

@@ -27,22 +27,23 @@ macro_rules! vault_of_connection {
 }
 pub(super) use vault_of_connection;
 
-const FIND: &str = "SELECT org, enabled, access, last_test FROM vaults WHERE org = $1 AND access IS NOT NULL";
+pub(super) const FIND: &str =
+    "SELECT org, enabled, access, last_test FROM vaults WHERE org = $1 AND access IS NOT NULL";
 
-const BEGIN: &str = "INSERT INTO vaults (org, enabled, revision, busy_until) VALUES ($1, 0, 1, $3) \
+pub(super) const BEGIN: &str = "INSERT INTO vaults (org, enabled, revision, busy_until) VALUES ($1, 0, 1, $3) \
      ON CONFLICT (org) DO UPDATE SET revision = vaults.revision + 1, busy_until = excluded.busy_until \
      WHERE vaults.busy_until IS NULL OR vaults.busy_until <= $2 RETURNING revision";
 
-const COMPLETE: &str = "UPDATE vaults SET enabled = $3, access = $4, last_test = $5, busy_until = NULL \
+pub(super) const COMPLETE: &str = "UPDATE vaults SET enabled = $3, access = $4, last_test = $5, busy_until = NULL \
      WHERE org = $1 AND revision = $2 AND busy_until IS NOT NULL";
 
-const RECHECK: &str =
+pub(super) const RECHECK: &str =
     "UPDATE connections SET check_after = $2 WHERE org = $1 AND (check_after IS NULL OR check_after > $2)";
 
-const DROP: &str = "UPDATE vaults SET busy_until = NULL WHERE org = $1 AND revision = $2";
+pub(super) const DROP: &str = "UPDATE vaults SET busy_until = NULL WHERE org = $1 AND revision = $2";
 
 /// The row stays, so that no later change has an earlier one's number.
-const FORGET: &str = "UPDATE vaults SET enabled = 0, access = NULL, last_test = NULL, busy_until = NULL \
+pub(super) const FORGET: &str = "UPDATE vaults SET enabled = 0, access = NULL, last_test = NULL, busy_until = NULL \
      WHERE org = $1 AND revision = $2 AND busy_until IS NOT NULL";
 
 #[async_trait]

@@ -12,26 +12,31 @@ use crate::{
 const BEGIN: &str = "INSERT INTO write_intents (org, connection, version, plan, actor, request_id, idempotency, \
      lease_until, uncertain) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0) ON CONFLICT DO NOTHING";
 
-const FIND: &str = "SELECT org, connection, version, plan, actor, request_id, idempotency, lease_until, uncertain \
+pub(super) const FIND: &str = "SELECT org, connection, version, plan, actor, request_id, idempotency, lease_until, uncertain \
      FROM write_intents WHERE org = $1 AND connection = $2";
 
-const PENDING: &str = "SELECT org, connection, version, plan, actor, request_id, idempotency, lease_until, uncertain \
+pub(super) const PENDING: &str = "SELECT org, connection, version, plan, actor, request_id, idempotency, lease_until, uncertain \
      FROM write_intents ORDER BY lease_until LIMIT $1";
 
-const TAKE_OVER: &str = "UPDATE write_intents SET lease_until = $5 \
+pub(super) const TAKE_OVER: &str = "UPDATE write_intents SET lease_until = $5 \
      WHERE org = $1 AND connection = $2 AND version = $3 AND lease_until <= $4";
 
-const DOUBT: &str =
+pub(super) const DOUBT: &str =
     "UPDATE write_intents SET uncertain = 1 WHERE org = $1 AND connection = $2 AND version = $3";
 
-const REMOVE: &str = "DELETE FROM write_intents WHERE org = $1 AND connection = $2 AND version = $3";
+pub(super) const REMOVE: &str =
+    "DELETE FROM write_intents WHERE org = $1 AND connection = $2 AND version = $3";
 
 const KEEP_ANSWER: &str = "INSERT INTO idempotency_keys (org, lookup, fingerprint, answer, created_at) \
      VALUES ($1, $2, $3, $4, $5) ON CONFLICT (org, lookup) DO UPDATE SET \
      fingerprint = excluded.fingerprint, answer = excluded.answer, created_at = excluded.created_at";
 
-const FIND_ANSWER: &str =
+pub(super) const FIND_ANSWER: &str =
     "SELECT fingerprint, answer FROM idempotency_keys WHERE org = $1 AND lookup = $2 AND created_at >= $3";
+
+pub(super) const END_LEASES: &str = "UPDATE write_intents SET lease_until = $1 WHERE lease_until > $1";
+
+pub(super) const FORGET_ANSWERS: &str = "DELETE FROM idempotency_keys WHERE created_at < $1";
 
 pub(super) async fn begin(db: &Database, org: &OrgId, intent: &Intent) -> Result<Begun, sqlx::Error> {
     loop {
@@ -114,8 +119,7 @@ pub(super) async fn pending(db: &Database, limit: u16) -> Result<Vec<Intent>, sq
 }
 
 pub(super) async fn end_leases(db: &Database, by: Timestamp) -> Result<(), sqlx::Error> {
-    let query = sqlx::query("UPDATE write_intents SET lease_until = $1 WHERE lease_until > $1");
-    query.bind(millis(by)).execute(db.pool()).await.map(drop)
+    sqlx::query(END_LEASES).bind(millis(by)).execute(db.pool()).await.map(drop)
 }
 
 pub(super) async fn keep_answer(
@@ -152,8 +156,7 @@ pub(super) async fn find_answer(
 }
 
 pub(super) async fn forget_answers(db: &Database, before: Timestamp) -> Result<(), sqlx::Error> {
-    let query = sqlx::query("DELETE FROM idempotency_keys WHERE created_at < $1").bind(millis(before));
-    query.execute(db.pool()).await.map(drop)
+    sqlx::query(FORGET_ANSWERS).bind(millis(before)).execute(db.pool()).await.map(drop)
 }
 
 fn read(row: &AnyRow) -> Result<Intent, sqlx::Error> {

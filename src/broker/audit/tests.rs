@@ -6,7 +6,10 @@ use jiff::Timestamp;
 use super::*;
 use crate::{
     domain::event::{Record, RecordedActor, chain::Link},
-    port::audit::{Closed, OpenLine, Reads},
+    port::{
+        audit::{Closed, OpenLine, Reads},
+        index::Page,
+    },
 };
 
 /// One chain, to which something happens while it is read.
@@ -107,7 +110,7 @@ impl AuditIndex for Chain {
     async fn next_org(&self, _: &str) -> Result<Option<String>, IndexError> {
         unreachable!()
     }
-    async fn orgs_to_prune(&self, _: &str, _: Timestamp, _: u16) -> Result<Vec<String>, IndexError> {
+    async fn orgs_to_prune(&self, _: &str, _: Timestamp, _: u16) -> Result<Page<String, String>, IndexError> {
         unreachable!()
     }
     async fn prune(&self, _: &str, _: &Ends, _: i64, _: ChainHash) -> Result<bool, IndexError> {

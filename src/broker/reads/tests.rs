@@ -12,7 +12,7 @@ use crate::{
     },
     port::{
         audit::{Ends, OpenLine, Reads},
-        index::IndexError,
+        index::{IndexError, Page},
     },
 };
 
@@ -84,7 +84,7 @@ impl AuditIndex for Log {
     async fn count_open(&self, _: &str) -> Result<i64, IndexError> {
         unreachable!()
     }
-    async fn orgs_to_prune(&self, _: &str, _: Timestamp, _: u16) -> Result<Vec<String>, IndexError> {
+    async fn orgs_to_prune(&self, _: &str, _: Timestamp, _: u16) -> Result<Page<String, String>, IndexError> {
         unreachable!()
     }
     async fn prune(&self, _: &str, _: &Ends, _: i64, _: ChainHash) -> Result<bool, IndexError> {

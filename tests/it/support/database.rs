@@ -32,6 +32,34 @@ impl Database {
         self.connection.execute(statement).await.unwrap();
     }
 
+    pub(crate) async fn run(&mut self, statement: String) {
+        self.connection.execute(sqlx::AssertSqlSafe(statement)).await.unwrap();
+    }
+
+    /// How the database would carry out a query whose values it does not know yet, step by step.
+    pub(crate) async fn plan(&mut self, query: &str) -> Vec<String> {
+        if self.url.starts_with("sqlite") {
+            let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}"));
+            return self.rows(explain, "detail").await;
+        }
+        let values = (1..).take_while(|place| query.contains(&format!("${place}"))).map(|_| "NULL");
+        let values = values.collect::<Vec<_>>().join(", ");
+        let values = if values.is_empty() { values } else { format!("({values})") };
+        for statement in
+            ["SET plan_cache_mode = force_generic_plan".to_owned(), format!("PREPARE asked AS {query}")]
+        {
+            self.run(statement).await;
+        }
+        let explain = sqlx::AssertSqlSafe(format!("EXPLAIN (COSTS OFF) EXECUTE asked{values}"));
+        let plan = self.rows(explain, "QUERY PLAN").await;
+        self.run("DEALLOCATE asked".to_owned()).await;
+        plan
+    }
+
+    async fn rows(&mut self, query: sqlx::AssertSqlSafe<String>, column: &str) -> Vec<String> {
+        self.connection.fetch_all(query).await.unwrap().iter().map(|row| row.get(column)).collect()
+    }
+
     /// How many writes are under way, or left behind.
     pub(crate) async fn intents(&mut self) -> i64 {
         self.count("SELECT COUNT(*) FROM write_intents").await

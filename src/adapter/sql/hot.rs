@@ -1,0 +1,62 @@
+//! Which queries are asked again and again, and must take as long in a large database as in a small one.
+//!
+//! A test asks both databases how they would carry out each. To add a query that a request or a background task
+//! waits for: name it here.
+
+use super::{audit, checks, connections, events, seal, sessions, system, tokens, vaults, writes};
+
+/// The queries, by name.
+#[must_use]
+pub fn hot_queries() -> Vec<(&'static str, String)> {
+    let fixed = [
+        ("a connection", connections::FIND),
+        ("a page of connections", connections::LIST),
+        ("a token", tokens::FIND),
+        ("to revoke a token", tokens::REVOKE),
+        ("a write under way", writes::FIND),
+        ("to take a write over", writes::TAKE_OVER),
+        ("to doubt a write", writes::DOUBT),
+        ("to end a write", writes::REMOVE),
+        ("the writes under way", writes::PENDING),
+        ("to end the leases of writes", writes::END_LEASES),
+        ("a kept answer", writes::FIND_ANSWER),
+        ("to forget answers", writes::FORGET_ANSWERS),
+        ("that a key works", checks::WORKS),
+        ("that a key is refused", checks::REFUSED),
+        ("to postpone a check", checks::POSTPONE),
+        ("what changed elsewhere", system::AFTER),
+        ("the end of a chain, to append", events::HEAD),
+        ("the number of an event", events::NUMBER_OF),
+        ("whether a line is open", seal::ANY),
+        ("the open lines", seal::OPEN),
+        ("the ends of a chain", audit::ENDS),
+        ("links of a chain", audit::LINKS),
+        ("the link before", audit::LINK_UP_TO),
+        ("the next organization", audit::NEXT_ORG),
+        ("how old the oldest events are", audit::OLDEST),
+        ("to move the beginning of a chain", audit::SET_PRUNED),
+        ("to remove events", audit::PRUNE),
+        ("the session of a link", sessions::FIND_LINK),
+        ("the session of a visit", sessions::FIND_VISIT),
+        ("to open a link", sessions::OPEN),
+        ("to count an attempt", sessions::COUNT),
+        ("to forget sessions", sessions::FORGET),
+        ("a vault", vaults::FIND),
+        ("to begin a vault's change", vaults::BEGIN),
+        ("to end a vault's change", vaults::COMPLETE),
+        ("to try a vault's keys", vaults::RECHECK),
+        ("to drop a vault's change", vaults::DROP),
+        ("to forget a vault", vaults::FORGET),
+    ];
+    let pages: [(_, &[&str]); 5] = [
+        ("the newest events", &[]),
+        ("a page of events", &["number <"]),
+        ("events of a type", &["type =", "number <"]),
+        ("events of a connection", &["connection =", "number <"]),
+        ("events of an actor", &["actor_id =", "number <"]),
+    ];
+    let fixed = fixed.map(|(name, query)| (name, query.to_owned()));
+    let pages = pages.map(|(name, conditions)| (name, events::page_query(conditions.iter().copied())));
+    let claim = [("keys to be tried", checks::claim_query(64))];
+    fixed.into_iter().chain(pages).chain(claim).collect()
+}
