@@ -20,10 +20,12 @@ use crate::{
     adapter::sql::Database,
     broker::{
         cache::CacheSettings,
-        changes::Follower,
+        changes::{self, Follower},
         credentials::CredentialReader,
         events::Events,
         health::Health,
+        lease::Lease,
+        listen::{Listener, Wake},
         portal::Portal,
         reads::{ReadLog, ReadRecorder},
         reconcile::Reconciler,
@@ -107,10 +109,24 @@ impl App {
         let system: Arc<dyn SystemIndex> = index.clone();
         let reads = ReadLog::new(Arc::clone(&clock), Arc::clone(&random));
         let token_settings = TokenSettings { ttl: settings.cache_ttl, rate: settings.token_rate };
-        let tokens = Tokens::new(index.clone(), token_settings, Arc::clone(&clock), Arc::clone(&random));
+        let tokens = Tokens::new(
+            index.clone(),
+            token_settings,
+            core.sight.clone(),
+            Arc::clone(&clock),
+            Arc::clone(&random),
+        );
         let failed = |e: crate::broker::error::Error| StartError::Failed(format!("at start: {e}"));
-        let follower =
-            Follower::new(Arc::clone(&system), core.cache.clone(), tokens.clone()).await.map_err(failed)?;
+        let wake = Wake::default();
+        let follower = Follower::new(changes::Parts {
+            system: Arc::clone(&system),
+            cache: core.cache.clone(),
+            tokens: tokens.clone(),
+            sight: core.sight.clone(),
+            wake: wake.clone(),
+            clock: Arc::clone(&clock),
+        });
+        let follower = follower.await.map_err(failed)?;
         if let Some(token) = &settings.bootstrap_token {
             tokens.ensure_bootstrap(token).await.map_err(failed)?;
         }
@@ -130,13 +146,7 @@ impl App {
             pages,
             connections: core.connections.clone(),
             verifier: core.verifier.clone(),
-            credentials: CredentialReader::new(
-                index,
-                Arc::clone(&store),
-                core.cache.clone(),
-                reads.clone(),
-                Arc::clone(&clock),
-            ),
+            credentials: CredentialReader::new(index, Arc::clone(&store), core.cache.clone(), reads.clone()),
             sessions: sessions.clone(),
             portal: Portal::new(
                 core.connections.clone(),
@@ -168,6 +178,8 @@ impl App {
         app.serve(admin_listener, admin_router(metrics.clone()));
         app.tasks.spawn(ReadRecorder::new(reads, Arc::new(app.database.clone())).run(app.last_read.clone()));
         app.tasks.spawn(follower.run(app.stop.clone()));
+        app.tasks.spawn(Listener::new(Arc::new(app.database.clone()), wake).run(app.stop.clone()));
+        app.tasks.spawn(core.sight.clone().report(app.stop.clone()));
         app.tasks.spawn(telemetry::keep_metrics(metrics, app.stop.clone()));
         app.look_after(&settings, core, clock);
         let (address, admin_address) = (app.address, app.admin_address);
@@ -179,18 +191,20 @@ impl App {
         self.servers.spawn(server::serve(listener, router, self.stop.clone(), self.grace));
     }
 
-    /// Starts what keeps the database in order.
+    /// Starts what keeps the database in order, which one replica at a time does.
     fn look_after(&self, settings: &Settings, core: Core, clock: Arc<dyn Clock>) {
         let index = Arc::new(self.database.clone());
-        let (audit, system): (Arc<dyn AuditIndex>, Arc<dyn SystemIndex>) = (index.clone(), index);
-        let stop = || self.stop.clone();
-        self.tasks.spawn(Sealer::new(Arc::clone(&audit), Arc::clone(&clock)).run(stop()));
+        let (audit, system): (Arc<dyn AuditIndex>, Arc<dyn SystemIndex>) = (index.clone(), index.clone());
+        let (lease, stop) = (Lease::new(index, Arc::clone(&clock)), || self.stop.clone());
+        let sealer = Sealer::new(Arc::clone(&audit), Arc::clone(&clock));
+        self.tasks.spawn(lease.clone().run(sealer, stop()));
         if let Some(keep) = settings.events_retention {
-            self.tasks.spawn(Retention::new(audit, Arc::clone(&clock), keep).run(stop()));
+            let retention = Retention::new(audit, Arc::clone(&clock), keep);
+            self.tasks.spawn(lease.clone().run(retention, stop()));
         }
-        self.tasks.spawn(Reconciler::new(Arc::clone(&system), core.writer).run(stop()));
+        self.tasks.spawn(lease.clone().run(Reconciler::new(Arc::clone(&system), core.writer), stop()));
         if !settings.providers.every.is_zero() {
-            self.tasks.spawn(Scheduler::new(system, core.verifier, clock).run(stop()));
+            self.tasks.spawn(lease.run(Scheduler::new(system, core.verifier, clock), stop()));
         }
     }
 

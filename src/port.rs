@@ -1,10 +1,12 @@
 //! What the broker needs of the outside, as traits: a store for secrets, an index of what is in it, the
-//! audit log, and the way to the providers' APIs.
+//! audit log, leases, word of changes, and the way to the providers' APIs.
 //!
 //! To add a store: implement [`store::Store`] in `adapter` and name it in `config` and `app`.
 
 pub mod audit;
 pub mod index;
+pub mod leases;
+pub mod news;
 pub mod providers;
 pub mod sessions;
 pub mod store;

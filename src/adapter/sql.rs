@@ -7,6 +7,8 @@ mod audit;
 mod checks;
 mod connections;
 mod events;
+mod leases;
+mod listen;
 mod reads;
 mod seal;
 mod sessions;

@@ -10,6 +10,7 @@ use crate::{
     broker::{
         cache::{CacheSettings, CredentialCache},
         connections::Connections,
+        sight::Sight,
         verification::{self, VerificationSettings, Verifier},
         write::{WriteLimits, Writer},
     },
@@ -33,6 +34,8 @@ pub(super) struct Ground {
 /// The use cases that change connections.
 pub(super) struct Core {
     pub cache: CredentialCache,
+    /// Whether what is in memory may be trusted.
+    pub sight: Sight,
     pub writer: Arc<Writer>,
     pub verifier: Verifier,
     pub connections: Connections,
@@ -46,13 +49,15 @@ impl Core {
     /// Puts them together.
     pub(super) fn new(settings: &Settings, ground: &Ground, cache: CacheSettings) -> Self {
         let Ground { database, store, catalogue, clock, random } = ground;
-        let cache = CredentialCache::new(cache, Arc::clone(clock));
+        let sight = Sight::new(settings.replicas.max_blindness, Arc::clone(clock));
+        let cache = CredentialCache::new(cache, sight.clone(), Arc::clone(clock));
         let index = Arc::new(database.clone());
         let (stop, under_way) = (CancellationToken::new(), TaskTracker::new());
         let providers = &settings.providers;
         let verifier = Verifier::new(verification::Parts {
             index: index.clone(),
             store: Arc::clone(store),
+            cache: cache.clone(),
             catalogue: Arc::clone(catalogue),
             apis: Arc::new(ProviderClient::new(providers.timeout, providers.allow_private_addresses)),
             clock: Arc::clone(clock),
@@ -74,6 +79,6 @@ impl Core {
             left_open: Arc::default(),
         });
         let connections = Connections::new(Arc::clone(&writer), under_way.clone(), verifier.clone());
-        Self { cache, writer, verifier, connections, stop, under_way }
+        Self { cache, sight, writer, verifier, connections, stop, under_way }
     }
 }

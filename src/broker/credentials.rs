@@ -13,7 +13,7 @@ use super::{
 use crate::{
     domain::{
         access::{Permit, Read},
-        clock::Clock,
+        connection::Connection,
         secret::Version,
     },
     port::{
@@ -29,7 +29,6 @@ pub struct CredentialReader {
     store: Arc<dyn Store>,
     cache: CredentialCache,
     reads: ReadLog,
-    clock: Arc<dyn Clock>,
 }
 
 /// What a reader is answered.
@@ -49,9 +48,8 @@ impl CredentialReader {
         store: Arc<dyn Store>,
         cache: CredentialCache,
         reads: ReadLog,
-        clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { index, store, cache, reads, clock }
+        Self { index, store, cache, reads }
     }
 
     /// The current credentials, unless the caller holds their version.
@@ -65,12 +63,21 @@ impl CredentialReader {
         freshness: Freshness,
         held: impl Fn(&Version) -> bool + Send,
     ) -> Result<Reading, Error> {
-        let load = || {
-            let (reader, permit) = (self.clone(), permit.clone());
-            async move { reader.load(&permit).await }.boxed()
+        let hit = if freshness == Freshness::Cached { self.cache.hit(permit.on()) } else { None };
+        let served = match hit {
+            Some(served) => served,
+            None => self.ask(permit, freshness).await?,
         };
-        let served = self.cache.read(permit.on(), freshness, load).await?;
         self.give(permit, served, held).await
+    }
+
+    async fn ask(&self, permit: &Permit<Read>, freshness: Freshness) -> Result<Arc<Served>, Error> {
+        let shared = Arc::new((self.clone(), permit.clone()));
+        let load = move || {
+            let shared = Arc::clone(&shared);
+            async move { shared.0.load(&shared.1, freshness).await }.boxed()
+        };
+        self.cache.read(permit.on(), freshness, load).await
     }
 
     /// The credentials before the current ones, unless the caller holds their version. Never cached.
@@ -91,6 +98,7 @@ impl CredentialReader {
             provider: connection.provider,
             credentials: secret.credentials()?,
             version: secret.version,
+            generation: connection.generation - 1,
             source: connection.source,
         };
         self.give(permit, Arc::new(served), held).await
@@ -110,16 +118,40 @@ impl CredentialReader {
         Ok(Reading::Keys(served))
     }
 
-    async fn load(&self, permit: &Permit<Read>) -> Result<Served, Error> {
+    /// What the database says is current, out of memory if that is still it, else out of the store.
+    async fn load(&self, permit: &Permit<Read>, freshness: Freshness) -> Result<Arc<Served>, Error> {
+        let mut connection = self.connection(permit).await?;
+        if freshness == Freshness::Cached
+            && let Some(served) = self.cache.confirmed(permit.on(), connection.generation)
+        {
+            return Ok(served);
+        }
+        loop {
+            let current = current_keys(&*self.store, &*self.index, permit, &connection).await;
+            let surprising = match &current {
+                Ok((version, _)) => *version != connection.version,
+                Err(error) => error.is_absence(),
+            };
+            if surprising {
+                // Another program did it; or the connection was written since we looked.
+                let now = self.connection(permit).await?;
+                if now.generation != connection.generation {
+                    connection = now;
+                    continue;
+                }
+            }
+            let (version, credentials) = current?;
+            let Connection { provider, generation, source, .. } = connection;
+            return Ok(Arc::new(Served { provider, credentials, version, generation, source }));
+        }
+    }
+
+    /// The connection as the database has it, of which the cache hears too.
+    async fn connection(&self, permit: &Permit<Read>) -> Result<Connection, Error> {
         let name = permit.on();
-        let connection = self
-            .index
-            .find_connection(name.org(), name.connection())
-            .await?
-            .filter(|connection| !connection.is_disconnected())
-            .ok_or(Error::NotFound)?;
-        let keys = current_keys(&*self.store, &*self.clock, permit, &connection).await?;
-        let (version, credentials) = keys;
-        Ok(Served { provider: connection.provider, credentials, version, source: connection.source })
+        let found =
+            self.index.find_connection(name.org(), name.connection()).await?.ok_or(Error::NotFound)?;
+        self.cache.told(name, found.generation);
+        if found.is_disconnected() { Err(Error::NotFound) } else { Ok(found) }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A token that was found valid is remembered, so that a request needs no query. It is forgotten at
 //! once when this replica revokes one and within a second when another process does (see
-//! [`super::changes`]), and after the cache's TTL in any case. Callers are made here and nowhere else.
+//! [`super::changes`]), and after the cache's TTL in any case. While this replica is blind the database is asked
+//! each time (see [`super::sight`]). Callers are made here and nowhere else.
 
 use std::{
     collections::BTreeSet,
@@ -21,7 +22,7 @@ use governor::{
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::error::Error;
+use super::{error::Error, sight::Sight};
 use crate::{
     domain::{
         access::{Actor, ActorType, Caller, ManageTokens, Orgs, Permit, Reach},
@@ -46,6 +47,7 @@ struct Inner {
     revocations: AtomicU64,
     limiters: Option<Limiters>,
     settings: TokenSettings,
+    sight: Sight,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 }
@@ -102,6 +104,7 @@ impl Tokens {
     pub fn new(
         index: Arc<dyn TokenIndex>,
         settings: TokenSettings,
+        sight: Sight,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Self {
@@ -112,6 +115,7 @@ impl Tokens {
             revocations: AtomicU64::new(0),
             limiters: settings.rate.map(Limiters::new),
             settings,
+            sight,
             clock,
             random,
         }))
@@ -138,10 +142,13 @@ impl Tokens {
         Ok(Arc::clone(&known.caller))
     }
 
+    /// What is remembered of a token. Nothing while this replica is blind: it may have been revoked.
+    ///
+    /// In this order: a replica that sees again has forgotten before what was revoked meanwhile.
     fn known(&self, hash: &HashedToken) -> Option<Arc<Known>> {
-        let known = self.0.known.get(hash)?;
-        let age = self.0.clock.uptime().saturating_sub(known.loaded_at);
-        (age < self.0.settings.ttl).then_some(known)
+        let now = self.0.clock.uptime();
+        let known = if self.0.sight.is_clear(now) { self.0.known.get(hash)? } else { return None };
+        (now.saturating_sub(known.loaded_at) < self.0.settings.ttl).then_some(known)
     }
 
     async fn look_up(&self, hash: &HashedToken) -> Result<Arc<Known>, Error> {

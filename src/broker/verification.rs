@@ -19,7 +19,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::reports::Reports;
-use super::{current::current_keys, error::Error};
+use super::{cache::CredentialCache, current::current_keys, error::Error};
 use crate::{
     domain::{
         access::{Actor, MayRead, Permit, Read, SystemTask, Write},
@@ -78,6 +78,8 @@ pub struct Parts {
     pub index: Arc<dyn ConnectionIndex>,
     /// Where keys are.
     pub store: Arc<dyn Store>,
+    /// What hears of connections that are shown.
+    pub cache: CredentialCache,
     /// How each provider is asked.
     pub catalogue: Arc<Catalogue>,
     /// The way to them.
@@ -307,7 +309,7 @@ impl Verifier {
             Some(provider) if provider.verification().is_none() => return unsupported(no_way(provider)),
             Some(provider) => provider,
         };
-        let (version, credentials) = current_keys(&*parts.store, &*parts.clock, permit, connection).await?;
+        let (version, credentials) = current_keys(&*parts.store, &*parts.index, permit, connection).await?;
         Ok((version, self.ask(provider, &credentials, Ask::WithFacts).await))
     }
 
@@ -360,7 +362,9 @@ impl Verifier {
 
     async fn connected(&self, name: &SecretName) -> Result<Connection, Error> {
         let found = self.0.parts.index.find_connection(name.org(), name.connection()).await?;
-        found.filter(|connection| !connection.is_disconnected()).ok_or(Error::NotFound)
+        let found = found.filter(|connection| !connection.is_disconnected()).ok_or(Error::NotFound)?;
+        self.0.parts.cache.told(name, found.generation);
+        Ok(found)
     }
 
     fn unsupported(&self, detail: String) -> Verdict {

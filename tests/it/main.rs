@@ -18,6 +18,7 @@ mod layers;
 mod main_job;
 mod outage;
 mod portal;
+mod replicas;
 mod rest;
 mod sessions;
 mod tokens;

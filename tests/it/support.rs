@@ -6,6 +6,7 @@ pub(crate) mod client;
 pub(crate) mod database;
 pub(crate) mod provider;
 pub(crate) mod services;
+pub(crate) mod wire;
 
 pub(crate) use app::{Db, Store, TestApp};
 pub(crate) use client::Reply;
