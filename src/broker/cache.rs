@@ -195,6 +195,13 @@ impl CredentialCache {
         self.0.entries.invalidate(name);
     }
 
+    /// Makes the next read of whatever name ask the store.
+    pub fn forget_all(&self) {
+        let mut loads = self.0.loads();
+        loads.detach_all();
+        self.0.entries.invalidate_all();
+    }
+
     /// Drops, and so wipes, what is past its time. Otherwise that happens only as the cache is used.
     pub fn sweep(&self) {
         self.0.entries.run_pending_tasks();

@@ -91,6 +91,11 @@ impl Follower {
             let asked_at = self.parts.clock.uptime();
             let changes = self.parts.system.changes_after(self.seen, BATCH).await?;
             for change in &changes {
+                if change.number != self.seen + 1 {
+                    // Some were removed for their age before this replica could hear of them.
+                    self.parts.cache.forget_all();
+                    self.parts.tokens.forget_all();
+                }
                 self.forget(change);
                 self.seen = change.number;
             }
@@ -101,18 +106,20 @@ impl Follower {
         }
     }
 
-    /// Our own changes, too: their outcome may not have reached the one who asked for them.
     fn forget(&self, change: &Change) {
         if change.r#type == Some(EventType::CredentialsRead) {
             return; // Told, but nothing changed.
         }
         if let Some(name) = &change.secret {
-            match change.generation.filter(|_| change.r#type.is_some()) {
-                Some(generation) => self.parts.cache.told(name, generation),
-                // What only a newer version of keybroker understands may change what there is no number for.
-                None => self.parts.cache.forget(name),
+            // Also of our own, whose outcome may not have reached the one who asked for it.
+            if let Some(generation) = change.generation {
+                self.parts.cache.told(name, generation);
+            }
+            if !change.own {
+                self.parts.cache.forget(name);
             }
         }
+        // Also after one of our own, and after what only a newer version of keybroker understands.
         if matches!(change.r#type, None | Some(EventType::TokenRevoked)) {
             self.parts.tokens.forget_all();
         }

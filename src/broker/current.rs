@@ -28,9 +28,14 @@ pub(super) async fn current_keys(
     connection: &Connection,
 ) -> Result<(Version, Credentials), Error> {
     let mut secret = store.get(permit, Which::Current).await?;
-    if is_from_before(secret.as_ref(), connection)
-        || is_from_after(secret.as_ref(), index, connection).await?
-    {
+    let is_current = match &secret {
+        None => false,
+        Some(secret) if secret.version == connection.version => true,
+        Some(secret) => {
+            !is_from_before(secret, connection) && !is_under_way(secret, index, connection).await?
+        }
+    };
+    if !is_current {
         let known = store.get(permit, Which::Version(&connection.version)).await?;
         secret = known.or(secret);
     }
@@ -47,23 +52,20 @@ pub(super) async fn current_keys(
     Ok((secret.version, credentials))
 }
 
-/// Whether AWS does not show the connection's last write yet: nothing is there, the version before it, or one
-/// that keybroker made still earlier.
-fn is_from_before(secret: Option<&StoredSecret>, connection: &Connection) -> bool {
-    secret.is_none_or(|secret| {
-        let made_at = secret.version.made_at().zip(connection.version.made_at());
-        Some(&secret.version) == connection.previous.as_ref() || made_at.is_some_and(|(its, ours)| its < ours)
-    })
+/// Whether a version is older than the one that the index names: AWS does not show the connection's last write
+/// yet. It is the one before it, or one that keybroker made still earlier.
+pub(super) fn is_from_before(secret: &StoredSecret, connection: &Connection) -> bool {
+    let made_at = secret.version.made_at().zip(connection.version.made_at());
+    Some(&secret.version) == connection.previous.as_ref() || made_at.is_some_and(|(its, ours)| its < ours)
 }
 
 /// Whether the version is one that a write under way is making. It is not shown before that write is whole,
 /// so that no reader goes back from it. An erasure is shown at once.
-async fn is_from_after(
-    secret: Option<&StoredSecret>,
+async fn is_under_way(
+    secret: &StoredSecret,
     index: &dyn ConnectionIndex,
     connection: &Connection,
 ) -> Result<bool, Error> {
-    let Some(secret) = secret.filter(|secret| secret.version != connection.version) else { return Ok(false) };
     if secret.credentials().is_ok_and(|credentials| credentials.is_empty()) {
         return Ok(false);
     }

@@ -289,6 +289,8 @@ pub trait SystemIndex: Send + Sync {
 pub struct Change {
     /// Its number: one more than that of the change before it.
     pub number: i64,
+    /// Whether this very process made it.
+    pub own: bool,
     /// What happened; nothing if only a newer version of keybroker knows.
     pub r#type: Option<EventType>,
     /// To which secret, if to one.

@@ -12,9 +12,11 @@ use crate::{
 
 /// With the generation that a connection has by now: what is older than that is replaced. A read of its keys
 /// changed nothing.
-const AFTER: &str = "SELECT events.number, events.org, events.type, events.connection, connections.generation \
-     FROM events LEFT JOIN connections ON connections.org = events.org AND connections.name = events.connection \
-     AND events.type <> 'credentials.read' WHERE events.number > $1 ORDER BY events.number LIMIT $2";
+const AFTER: &str = "SELECT events.number, events.org, events.type, events.connection, events.origin, \
+     connections.generation FROM events \
+     LEFT JOIN connections ON connections.org = events.org AND connections.name = events.connection \
+     AND events.type <> 'credentials.read' \
+     WHERE events.number > $1 ORDER BY events.number LIMIT $2";
 
 #[async_trait]
 impl SystemIndex for Database {
@@ -33,12 +35,14 @@ impl SystemIndex for Database {
 
     async fn changes_after(&self, after: i64, limit: u16) -> Result<Vec<Change>, IndexError> {
         let query = sqlx::query(AFTER).bind(after).bind(i64::from(limit));
+        let own = self.origin.to_string();
         self.within(async {
             let change = |row: &AnyRow| {
                 let org = row.try_get::<String, _>("org")?.parse();
                 let connection = row.try_get::<Option<String>, _>("connection")?.map(|name| name.parse());
                 Ok(Change {
                     number: row.try_get("number")?,
+                    own: row.try_get::<String, _>("origin")? == own,
                     r#type: row.try_get::<String, _>("type")?.parse().ok(),
                     generation: row.try_get("generation")?,
                     secret: org.ok().zip(connection.and_then(Result::ok)).map(|(o, c)| SecretName::new(o, c)),

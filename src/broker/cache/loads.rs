@@ -67,6 +67,13 @@ impl Loads {
         }
     }
 
+    /// The same for all names.
+    pub(super) fn detach_all(&mut self) {
+        for under_way in self.names.values_mut() {
+            under_way.open = None;
+        }
+    }
+
     /// Notes that `generation` was shown or told of. Returns the newest that was, as far as it matters.
     pub(super) fn note(&mut self, name: &SecretName, generation: i64) -> i64 {
         let Some(under_way) = self.names.get_mut(name) else { return generation };

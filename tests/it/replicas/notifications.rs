@@ -3,6 +3,7 @@
 use hyper::Method;
 use keybroker::domain::access::Scope;
 use rstest::rstest;
+use serde_json::json;
 
 use super::wired_replica;
 use crate::support::{
@@ -70,6 +71,29 @@ async fn what_was_not_told_is_asked_for(#[case] fault: State) {
     if fault == Cut {
         until("it listens again", async || listened(2)).await;
     }
+}
+
+/// Events are removed in time, so a replica that was away for long may find a gap: it then trusts nothing of
+/// what it has.
+#[tokio::test]
+async fn what_was_removed_before_it_was_heard_of_is_not_missed() {
+    let app = TestApp::new(Db::Postgres, Store::Local).await;
+    let (replica, wire) = wired_replica(&app, &[("KEYBROKER_MAX_BLINDNESS", "10m")]).await;
+    app.put_vapi("sk-first-0123456789").await.expect(201);
+    assert_eq!(replica.private_key().await, "sk-first-0123456789");
+    let seen = async || replica.log().contains("listening to the database").then_some(());
+    until("it follows the log", seen).await;
+
+    wire.set(Cut);
+    app.put_vapi("sk-second-0123456789").await.expect(200);
+    app.database().await.execute("DELETE FROM events").await;
+    let other = json!({"provider": "custom", "credentials": {"key": "other"}});
+    app.put(&app.path("other")).json(&other).send().await.expect(201);
+    wire.set(Whole);
+    until("it hears of the new key", async || {
+        (replica.private_key().await == "sk-second-0123456789").then_some(())
+    })
+    .await;
 }
 
 /// Another process on the same file is heard of without being told.

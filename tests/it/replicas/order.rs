@@ -2,7 +2,7 @@
 
 use hyper::Method;
 
-use crate::support::{Db, Reply, Store, TestApp, aws::Fault, services::secretsmanager};
+use crate::support::{Db, Reply, Store, TestApp, app::vapi, aws::Fault, services::secretsmanager};
 
 async fn past_cache(app: &TestApp) -> Reply {
     let path = format!("{}/credentials", app.path("vapi"));
@@ -31,6 +31,21 @@ async fn an_older_version_in_aws_is_not_shown_however_old_it_is() {
         assert_eq!(read.json()["credentials"]["privateApiKey"], "sk-2-0123456789abcdef");
         make_current(&app, &versions[2], older).await;
     }
+}
+
+/// Nor does it count for those who replace what they saw.
+#[tokio::test]
+async fn an_older_version_in_aws_fulfils_no_condition() {
+    let app = TestApp::new(Db::Sqlite, Store::Moto).await;
+    let first = app.put_vapi("sk-first-0123456789").await.expect(201).version();
+    let second = app.put_vapi("sk-second-0123456789").await.expect(200).version();
+    make_current(&app, &first, &second).await;
+    let put = |seen: &str| {
+        let put = app.put(&app.path("vapi")).header("if-match", &format!("\"{seen}\""));
+        put.json(&vapi("sk-third-0123456789")).send()
+    };
+    put(&first).await.expect_problem(412, "precondition_failed");
+    put(&second).await.expect(200);
 }
 
 /// What an erasure left is older than the keys that were put after it.

@@ -138,10 +138,12 @@ async fn what_was_loaded_before_a_write_is_not_kept_after_it() {
 
     let slow = Slow::finds(&[1]);
     let detached = begun!(f.read_slow(&slow, Freshness::Cached));
-    f.cache.forget(&name());
+    f.cache.forget_all();
     assert_eq!(f.finds(2, Freshness::Cached).await, 2, "a new load, not the one under way");
     drop(detached);
     assert_eq!(f.remembers(), Some(2));
+    f.cache.forget_all();
+    assert_eq!(f.remembers(), None);
 }
 
 /// A detached load is not kept, but what it showed puts an end to what is older.
