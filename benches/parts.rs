@@ -6,9 +6,10 @@ use criterion::Criterion;
 use futures_util::FutureExt;
 use keybroker::{
     broker::{
-        cache::{CacheSettings, CredentialCache, Freshness, Kept, Served},
+        cache::{CacheSettings, CredentialCache, Found, Freshness, Kept, Served},
         error::Error,
         reads::ReadLog,
+        sight::Sight,
     },
     domain::{
         access::{Actor, ActorType, Caller, Orgs, Permit, Reach, Read, Scope},
@@ -86,13 +87,16 @@ fn permit(criterion: &mut Criterion, parts: &Parts) {
 fn cache(criterion: &mut Criterion, parts: &Parts) {
     let day = Duration::from_hours(24);
     let settings = CacheSettings { ttl: day, stale_if_error: day, max_bytes: 1 << 30 };
-    let cache = CredentialCache::new(settings, Arc::clone(&parts.clock), TaskTracker::new());
+    let cache = CredentialCache::new(
+        settings,
+        Sight::new(None, Arc::clone(&parts.clock)),
+        Arc::clone(&parts.clock),
+        TaskTracker::new(),
+    );
     let name = |number| SecretName::new(org(number), connection());
     let put = |name: &SecretName| {
-        let load = || {
-            let kept: Result<_, Error> = Ok(Kept::Keys(Arc::new(parts.served())));
-            std::future::ready(kept).boxed()
-        };
+        let found = Found { kept: Kept::Keys(Arc::new(parts.served())), generation: 1 };
+        let load = move |_| std::future::ready(Ok::<_, Error>(found.clone())).boxed();
         let read = cache.read(name, Freshness::Cached, load).now_or_never();
         drop(read.expect("nothing waits").expect("it is there"));
     };

@@ -21,10 +21,11 @@ use crate::{
     adapter::sql::Database,
     broker::{
         cache::{CacheSettings, Sweeper},
-        changes::Follower,
-        credentials::{self, CredentialReader},
+        changes::{self, Follower},
         events::Events,
         health::Health,
+        lease::Lease,
+        listen::{Listener, Wake},
         portal::Portal,
         reads::{ReadLog, ReadRecorder},
         reconcile::Reconciler,
@@ -33,7 +34,6 @@ use crate::{
         seal::Sealer,
         sessions::{SessionSettings, Sessions},
         tokens::{TokenSettings, Tokens},
-        turns::{StoreReads, Turns},
     },
     config::{Settings, StoreSettings},
     domain::clock::{Clock, PagedRandom, Random, SystemClock, SystemRandom},
@@ -98,21 +98,31 @@ impl App {
         let (database, only_server) = open_database(&settings, &clock, &random).await?;
         let store = open_store(&settings, &database, &clock).await?;
         let ground = Ground { database, store, catalogue, clock, random };
-        let cache = CacheSettings {
-            ttl: settings.cache_ttl,
-            stale_if_error: settings.cache_stale_if_error,
-            max_bytes: settings.cache_max_bytes,
-        };
-        let core = Core::new(&settings, &ground, cache);
+        let core = Core::new(&settings, &ground, cache_settings(&settings));
+        let reads = ReadLog::new(Arc::clone(&ground.clock), Arc::new(PagedRandom));
+        let credentials = core.reader(&settings, &ground, reads.clone());
         let Ground { database, store, catalogue, clock, random } = ground;
         let index = Arc::new(database.clone());
         let system: Arc<dyn SystemIndex> = index.clone();
-        let reads = ReadLog::new(Arc::clone(&clock), Arc::new(PagedRandom));
         let token_settings = TokenSettings { ttl: settings.cache_ttl, rate: settings.token_rate };
-        let tokens = Tokens::new(index.clone(), token_settings, Arc::clone(&clock), Arc::clone(&random));
+        let tokens = Tokens::new(
+            index.clone(),
+            token_settings,
+            core.sight.clone(),
+            Arc::clone(&clock),
+            Arc::clone(&random),
+        );
         let failed = |e: crate::broker::error::Error| StartError::Failed(format!("at start: {e}"));
-        let follower =
-            Follower::new(Arc::clone(&system), core.cache.clone(), tokens.clone()).await.map_err(failed)?;
+        let wake = Wake::default();
+        let follower = Follower::new(changes::Parts {
+            system: Arc::clone(&system),
+            cache: core.cache.clone(),
+            tokens: tokens.clone(),
+            sight: core.sight.clone(),
+            wake: wake.clone(),
+            clock: Arc::clone(&clock),
+        });
+        let follower = follower.await.map_err(failed)?;
         if let Some(token) = &settings.bootstrap_token {
             tokens.ensure_bootstrap(token).await.map_err(failed)?;
         }
@@ -122,7 +132,7 @@ impl App {
         let events = Events::new(index.clone());
         let sessions = Sessions::new(
             index.clone(),
-            Arc::clone(&catalogue),
+            catalogue,
             session_settings(&settings, address),
             Arc::clone(&clock),
             random,
@@ -132,19 +142,7 @@ impl App {
             pages,
             connections: core.connections.clone(),
             verifier: core.verifier.clone(),
-            credentials: CredentialReader::new(credentials::Parts {
-                index,
-                store: Arc::clone(&store),
-                vault: core.vault_reader.clone(),
-                catalogue: Arc::clone(&catalogue),
-                cache: core.cache.clone(),
-                reads: reads.clone(),
-                turns: Turns::new(StoreReads {
-                    at_once: settings.store_concurrency,
-                    wait: settings.store_timeout,
-                }),
-                clock: Arc::clone(&clock),
-            }),
+            credentials,
             vaults: core.vaults.clone(),
             sessions: sessions.clone(),
             portal: Portal::new(
@@ -179,6 +177,8 @@ impl App {
         app.servers.spawn(server::serve(admin_listener, admin, app.stop.clone(), app.grace));
         app.tasks.spawn(ReadRecorder::new(reads, Arc::new(app.database.clone())).run(app.last_read.clone()));
         app.tasks.spawn(follower.run(app.stop.clone()));
+        app.tasks.spawn(Listener::new(Arc::new(app.database.clone()), wake).run(app.stop.clone()));
+        app.tasks.spawn(core.sight.clone().report(app.stop.clone()));
         app.tasks.spawn(telemetry::keep_metrics(metrics, app.stop.clone()));
         app.look_after(&settings, core, clock);
         let (address, admin_address) = (app.address, app.admin_address);
@@ -186,19 +186,21 @@ impl App {
         Ok(app)
     }
 
-    /// Starts what keeps the database in order.
+    /// Starts what keeps the database in order, which one replica at a time does.
     fn look_after(&self, settings: &Settings, core: Core, clock: Arc<dyn Clock>) {
         let index = Arc::new(self.database.clone());
-        let (audit, system): (Arc<dyn AuditIndex>, Arc<dyn SystemIndex>) = (index.clone(), index);
-        let stop = || self.stop.clone();
+        let (audit, system): (Arc<dyn AuditIndex>, Arc<dyn SystemIndex>) = (index.clone(), index.clone());
+        let (lease, stop) = (Lease::new(index, Arc::clone(&clock)), || self.stop.clone());
         self.tasks.spawn(Sweeper::new(core.cache).run(stop()));
-        self.tasks.spawn(Sealer::new(Arc::clone(&audit), Arc::clone(&clock)).run(stop()));
+        let sealer = Sealer::new(Arc::clone(&audit), Arc::clone(&clock));
+        self.tasks.spawn(lease.clone().run(sealer, stop()));
         if let Some(keep) = settings.events_retention {
-            self.tasks.spawn(Retention::new(audit, Arc::clone(&clock), keep).run(stop()));
+            let retention = Retention::new(audit, Arc::clone(&clock), keep);
+            self.tasks.spawn(lease.clone().run(retention, stop()));
         }
-        self.tasks.spawn(Reconciler::new(Arc::clone(&system), core.writer).run(stop()));
+        self.tasks.spawn(lease.clone().run(Reconciler::new(Arc::clone(&system), core.writer), stop()));
         if !settings.providers.every.is_zero() {
-            self.tasks.spawn(Scheduler::new(system, core.verifier, clock).run(stop()));
+            self.tasks.spawn(lease.run(Scheduler::new(system, core.verifier, clock), stop()));
         }
     }
 
@@ -246,6 +248,14 @@ async fn finish(tracker: &TaskTracker, latest: Instant) {
     tracker.close();
     if timeout_at(latest, tracker.wait()).await.is_err() {
         tracing::warn!("something took longer than the grace time and was cut off");
+    }
+}
+
+fn cache_settings(settings: &Settings) -> CacheSettings {
+    CacheSettings {
+        ttl: settings.cache_ttl,
+        stale_if_error: settings.cache_stale_if_error,
+        max_bytes: settings.cache_max_bytes,
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod portal;
 mod providers;
+mod replicas;
 mod vault;
 
 use std::{fmt, net::SocketAddr, num::NonZeroU32, path::PathBuf, str::FromStr, time::Duration};
@@ -16,6 +17,7 @@ use jiff::{Span, SpanRelativeTo};
 pub use self::{
     portal::{PortalFlags, PortalSettings},
     providers::{ProviderFlags, ProviderSettings},
+    replicas::{ReplicaFlags, ReplicaSettings, WhenBlind},
     vault::{VaultConfig, VaultFlags},
 };
 use crate::domain::{secret::Prefix, token::PlainToken};
@@ -148,6 +150,10 @@ pub struct ServeFlags {
     )]
     pub cache_max_bytes: ByteSize,
 
+    /// What a replica does while it can't hear of the others' changes.
+    #[command(flatten)]
+    pub replicas: ReplicaFlags,
+
     /// A token with every scope for every organization, made at start if absent.
     #[arg(long, env = "KEYBROKER_BOOTSTRAP_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     bootstrap_token: Option<String>,
@@ -208,6 +214,8 @@ pub struct Settings {
     pub cache_stale_if_error: Duration,
     /// Bound of the cache, in bytes.
     pub cache_max_bytes: u64,
+    /// What happens while changes made elsewhere can't be heard of.
+    pub replicas: ReplicaSettings,
     /// The operator's own token.
     pub bootstrap_token: Option<PlainToken>,
     /// Requests a second for one token.
@@ -265,6 +273,7 @@ impl ServeFlags {
         let providers = self.providers.settings().map_err(&mut note).ok();
         let vault = self.vault.settings().map_err(&mut note).ok();
         let portal = self.portal.settings().map_err(&mut note).ok();
+        let replicas = self.replicas.settings().map_err(&mut note).ok();
         if self.store_timeout < Duration::from_millis(100) {
             note(ConfigError("KEYBROKER_STORE_TIMEOUT must be at least 100ms".into()));
         }
@@ -272,32 +281,37 @@ impl ServeFlags {
         if events_retention.is_some_and(|keep| keep < Duration::from_hours(24)) {
             note(ConfigError("KEYBROKER_EVENTS_RETENTION must be at least 1d, or 0s for ever".into()));
         }
-        match (url, store, bootstrap_token, providers, vault, portal) {
-            (Some(url), Some(store), Some(bootstrap_token), Some(providers), Some(vault), Some(portal))
-                if faults.is_empty() =>
-            {
-                Ok(Settings {
-                    listen: self.listen,
-                    admin_listen: self.admin_listen,
-                    database_url: DatabaseUrl(url),
-                    database_connections: self.database.database_connections.get(),
-                    store,
-                    prefix: self.secret_prefix.clone(),
-                    store_timeout: self.store_timeout,
-                    store_concurrency: self.store_concurrency,
-                    write_wait: self.write_wait,
-                    cache_ttl: self.cache_ttl,
-                    cache_stale_if_error: self.cache_stale_if_error,
-                    cache_max_bytes: self.cache_max_bytes.as_u64(),
-                    bootstrap_token,
-                    token_rate: self.token_rate,
-                    events_retention,
-                    providers,
-                    vault,
-                    portal,
-                    shutdown_grace: self.shutdown_grace,
-                })
-            }
+        match (url, store, bootstrap_token, providers, vault, portal, replicas) {
+            (
+                Some(url),
+                Some(store),
+                Some(bootstrap_token),
+                Some(providers),
+                Some(vault),
+                Some(portal),
+                Some(replicas),
+            ) if faults.is_empty() => Ok(Settings {
+                listen: self.listen,
+                admin_listen: self.admin_listen,
+                database_url: DatabaseUrl(url),
+                database_connections: self.database.database_connections.get(),
+                store,
+                prefix: self.secret_prefix.clone(),
+                store_timeout: self.store_timeout,
+                store_concurrency: self.store_concurrency,
+                write_wait: self.write_wait,
+                cache_ttl: self.cache_ttl,
+                cache_stale_if_error: self.cache_stale_if_error,
+                cache_max_bytes: self.cache_max_bytes.as_u64(),
+                replicas,
+                bootstrap_token,
+                token_rate: self.token_rate,
+                events_retention,
+                providers,
+                vault,
+                portal,
+                shutdown_grace: self.shutdown_grace,
+            }),
             _ => Err(ConfigError(faults.join("\n"))),
         }
     }
@@ -408,6 +422,18 @@ mod tests {
     }
 
     #[test]
+    fn memory_is_trusted_for_a_while_or_always() {
+        let bound = |flags: &[&str]| {
+            settings(&[&["--database-url", "sqlite:x", "--store", "aws"], flags].concat())
+                .map(|settings| settings.replicas.max_blindness)
+        };
+        assert_eq!(bound(&["--max-blindness", "500ms"]), Ok(Some(Duration::from_millis(500))));
+        assert_eq!(bound(&["--when-blind", "serve"]), Ok(None));
+        assert!(bound(&["--max-blindness", "0s"]).unwrap_err().contains("KEYBROKER_MAX_BLINDNESS"));
+        assert!(bound(&["--when-blind", "guess"]).unwrap_err().contains("confirm, serve"));
+    }
+
+    #[test]
     fn the_defaults_are_those_of_the_contract() {
         let settings = settings(&["--database-url", "sqlite:x", "--store", "aws"]).unwrap();
         assert_eq!(settings.listen.to_string(), "127.0.0.1:8080");
@@ -416,6 +442,7 @@ mod tests {
         assert_eq!(settings.cache_ttl, Duration::from_mins(5));
         assert_eq!(settings.cache_stale_if_error, Duration::from_mins(15));
         assert_eq!(settings.cache_max_bytes, 256 << 20);
+        assert_eq!(settings.replicas.max_blindness, Some(Duration::from_secs(5)));
         assert_eq!(settings.events_retention, None);
         assert_eq!(settings.store_concurrency.get(), 128);
     }

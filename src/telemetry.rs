@@ -104,6 +104,12 @@ fn describe() {
         "Lines of reads that the audit log should tell, but the database did not take yet."
     );
     describe_gauge!(
+        "keybroker_blindness_seconds",
+        Unit::Seconds,
+        "How long ago this replica last knew what others changed."
+    );
+    describe_gauge!("keybroker_lease_held", "1 where this replica does that background work, else 0.");
+    describe_gauge!(
         "keybroker_pending_writes",
         "Writes whose outcome was open when the reconciler last looked."
     );

@@ -8,6 +8,8 @@ mod checks;
 mod connections;
 mod events;
 mod hot;
+mod leases;
+mod listen;
 mod reads;
 mod seal;
 mod sessions;

@@ -10,6 +10,10 @@ use crate::{
     broker::{
         cache::{CacheSettings, CredentialCache},
         connections::Connections,
+        credentials::{self, CredentialReader},
+        reads::ReadLog,
+        sight::Sight,
+        turns::{StoreReads, Turns},
         vault::{self, VaultReader, VaultSettings, Vaults},
         verification::{self, VerificationSettings, Verifier},
         write::{WriteLimits, Writer},
@@ -35,10 +39,12 @@ pub(super) struct Ground {
 /// The use cases that change connections.
 pub(super) struct Core {
     pub cache: CredentialCache,
+    /// Whether what is in memory may be trusted.
+    pub sight: Sight,
     pub writer: Arc<Writer>,
     pub verifier: Verifier,
     pub connections: Connections,
-    pub vault_reader: VaultReader,
+    vault_reader: VaultReader,
     pub vaults: Vaults,
     /// Ends what waits.
     pub stop: CancellationToken,
@@ -50,15 +56,17 @@ impl Core {
     /// Puts them together.
     pub(super) fn new(settings: &Settings, ground: &Ground, cache: CacheSettings) -> Self {
         let Ground { database, store, catalogue, clock, random } = ground;
+        let sight = Sight::new(settings.replicas.max_blindness, Arc::clone(clock));
         let index = Arc::new(database.clone());
         let (stop, under_way) = (CancellationToken::new(), TaskTracker::new());
-        let cache = CredentialCache::new(cache, Arc::clone(clock), under_way.clone());
+        let cache = CredentialCache::new(cache, sight.clone(), Arc::clone(clock), under_way.clone());
         let providers = &settings.providers;
         let vault_reader = vault_reader(settings, store);
         let verifier = Verifier::new(verification::Parts {
             index: index.clone(),
             store: Arc::clone(store),
             vault: vault_reader.clone(),
+            cache: cache.clone(),
             catalogue: Arc::clone(catalogue),
             apis: Arc::new(ProviderClient::new(providers.timeout, providers.allow_private_addresses)),
             clock: Arc::clone(clock),
@@ -92,7 +100,23 @@ impl Core {
             left_open: Arc::default(),
         });
         let connections = Connections::new(Arc::clone(&writer), under_way.clone(), verifier.clone(), index);
-        Self { cache, writer, verifier, connections, vault_reader, vaults, stop, under_way }
+        Self { cache, sight, writer, verifier, connections, vault_reader, vaults, stop, under_way }
+    }
+}
+
+impl Core {
+    /// What reads keys, and counts that in `reads`.
+    pub(super) fn reader(&self, settings: &Settings, ground: &Ground, reads: ReadLog) -> CredentialReader {
+        let store_reads = StoreReads { at_once: settings.store_concurrency, wait: settings.store_timeout };
+        CredentialReader::new(credentials::Parts {
+            index: Arc::new(ground.database.clone()),
+            store: Arc::clone(&ground.store),
+            vault: self.vault_reader.clone(),
+            catalogue: Arc::clone(&ground.catalogue),
+            cache: self.cache.clone(),
+            reads,
+            turns: Turns::new(store_reads),
+        })
     }
 }
 

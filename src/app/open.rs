@@ -20,6 +20,7 @@ use crate::{
     },
     broker::{
         audit::Auditor,
+        sight::Sight,
         tokens::{TokenSettings, Tokens},
     },
     config::{Settings, StoreSettings},
@@ -53,11 +54,13 @@ pub async fn migrate(database_url: &str) -> Result<(), StartError> {
 /// # Errors
 /// If the database can't be opened.
 pub async fn open_tokens(database_url: &str) -> Result<Tokens, StartError> {
-    let (clock, random) = (Arc::new(SystemClock::default()), Arc::new(SystemRandom));
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let random = Arc::new(SystemRandom);
     let origin = time_ordered_id(&*clock, &*random);
     let database = Database::open(database_url, 1, origin).await?;
     let settings = TokenSettings { ttl: Duration::ZERO, rate: None };
-    Ok(Tokens::new(Arc::new(database), settings, clock, random))
+    let sight = Sight::new(None, Arc::clone(&clock));
+    Ok(Tokens::new(Arc::new(database), settings, sight, clock, random))
 }
 
 /// The audit log in a database, for a command that verifies it and changes nothing.

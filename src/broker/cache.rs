@@ -3,11 +3,13 @@
 //! It is part of the broker and not an adapter, because it is policy: how long a value may be served,
 //! when a stale one may stand in, and what a write does to loads that began before it.
 //!
-//! A hit takes a lock that readers share, of one part of the table, and copies no key. A miss joins the
-//! load that is under way for its name, or begins one. [`CredentialCache::forget`] makes a write visible
-//! to the next read: it drops the value and detaches the load under way, whose readers began before the
-//! write ended and may have the old value, but which no longer leaves it behind. Absence and errors are
-//! never kept. A dropped value wipes itself.
+//! A hit takes a lock that readers share, of one part of the table, and copies no key; it is none while this
+//! replica is blind (see [`super::sight`]). A miss joins the load that is under way for its name, or begins
+//! one. [`CredentialCache::forget`] makes a write visible to the next read: it drops the value and detaches the
+//! load under way, whose readers began before the write ended, and which no longer leaves its value behind.
+//! [`CredentialCache::told`] says which generation there is: an older value is dropped, and a load that finds
+//! one is done again, so that nobody is shown an older value after a newer one. Absence and errors are never
+//! kept. A dropped value wipes itself.
 //!
 //! In the last tenth of its time a value is loaded anew by one of its readers, in the background, while all
 //! of them are served the old one; so who reads often never waits. What nobody reads is not refreshed, and a
@@ -20,24 +22,36 @@
 
 mod entry;
 mod kept;
+mod landing;
 mod loads;
 mod served;
 mod sweep;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use futures_util::future::BoxFuture;
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, ready},
+};
 use metrics::{Counter, counter};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, sync::DefaultLifecycle};
 use tokio_util::task::TaskTracker;
 
 use self::{
     entry::{Age, Entry, Scales},
-    loads::Loads,
+    landing::Landing,
+    loads::{Load, Loads},
 };
-pub use self::{kept::Kept, served::Served, sweep::Sweeper};
-use super::error::Error;
-use crate::domain::{clock::Clock, secret::SecretName};
+pub use self::{
+    kept::{Found, Kept},
+    served::Served,
+    sweep::Sweeper,
+};
+use super::{error::Error, sight::Sight};
+use crate::domain::{clock::Clock, id::OrgId, secret::SecretName};
 
 /// How the cache behaves.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +72,9 @@ pub enum Freshness {
     /// From the store, by a call that begins now.
     Now,
 }
+
+/// How often a load is done again that finds less than what was there before.
+const TRIES: usize = 3;
 
 type Entries = quick_cache::sync::Cache<SecretName, Arc<Entry>, Scales>;
 
@@ -85,8 +102,9 @@ pub struct CredentialCache(Arc<Inner>);
 
 struct Inner {
     entries: Entries,
-    loads: Loads,
+    loads: Mutex<Loads>,
     settings: CacheSettings,
+    sight: Sight,
     clock: Arc<dyn Clock>,
     /// Refreshes under way.
     tasks: TaskTracker,
@@ -97,14 +115,15 @@ struct Inner {
 }
 
 impl CredentialCache {
-    /// An empty cache, whose refreshes run among `tasks`.
+    /// An empty cache, which is trusted as far as `sight` goes, and whose refreshes run among `tasks`.
     #[must_use]
-    pub fn new(settings: CacheSettings, clock: Arc<dyn Clock>, tasks: TaskTracker) -> Self {
+    pub fn new(settings: CacheSettings, sight: Sight, clock: Arc<dyn Clock>, tasks: TaskTracker) -> Self {
         let reads = |result: &'static str| counter!("keybroker_cache_reads_total", "result" => result);
         Self(Arc::new(Inner {
             entries: table(settings.max_bytes),
-            loads: Loads::default(),
+            loads: Mutex::default(),
             settings,
+            sight,
             clock,
             tasks,
             hits: reads("hit"),
@@ -114,7 +133,8 @@ impl CredentialCache {
         }))
     }
 
-    /// The value under `name`, from memory or by `load`.
+    /// The value under `name`, from memory or by `load`, which asks the database first. It is asked again if
+    /// it finds less than what was there before.
     ///
     /// # Errors
     /// What `load` failed with, unless a stale value may stand in for it.
@@ -122,35 +142,24 @@ impl CredentialCache {
         &self,
         name: &SecretName,
         freshness: Freshness,
-        load: impl FnOnce() -> BoxFuture<'static, Result<Kept, Error>>,
+        load: impl Fn(Freshness) -> BoxFuture<'static, Result<Found, Error>> + Send + 'static,
     ) -> Result<Kept, Error> {
         if freshness == Freshness::Now {
             self.0.bypassed.increment(1);
-            return self.load(name, freshness, load).await;
+            return self.load(name, freshness, load).await.map(|found| found.kept);
         }
-        let stale = match self.look(name) {
-            Some((entry, Age::Fresh)) => return Ok(self.hit_on(&entry)),
-            Some((entry, Age::Due)) => {
-                if entry.claim_refresh(self.0.clock.uptime()) {
-                    self.refresh(name, load);
-                }
-                return Ok(self.hit_on(&entry));
+        if let Some((entry, age)) = self.0.look(name) {
+            let counter = if age == Age::Resting { &self.0.stale } else { &self.0.hits };
+            counter.increment(1);
+            if age == Age::Due && entry.claim_refresh(self.0.clock.uptime()) {
+                self.refresh(name, load);
             }
-            Some((entry, Age::Resting)) => {
-                self.0.stale.increment(1);
-                return Ok(entry.kept.clone());
-            }
-            Some((entry, Age::Stale)) => Some(entry),
-            Some((_, Age::Over)) | None => None,
-        };
+            return Ok(entry.found.kept.clone());
+        }
         self.0.misses.increment(1);
-        match (self.load(name, freshness, load).await, stale) {
-            (Err(error), Some(entry)) if error.is_outage() && self.may_stand_in(&entry) => {
-                entry.rest(self.0.clock.uptime());
-                self.0.stale.increment(1);
-                Ok(entry.kept.clone())
-            }
-            (result, _) => result,
+        match self.load(name, freshness, load).await {
+            Err(error) if error.is_outage() => self.0.stand_in(name).ok_or(error),
+            result => result.map(|found| found.kept),
         }
     }
 
@@ -158,8 +167,8 @@ impl CredentialCache {
     /// [`CredentialCache::count_hit`].
     #[must_use]
     pub fn hit(&self, name: &SecretName) -> Option<Arc<Served>> {
-        match self.look(name)? {
-            (entry, Age::Fresh) => match &entry.kept {
+        match self.0.look(name)? {
+            (entry, Age::Fresh) => match &entry.found.kept {
                 Kept::Keys(served) => Some(Arc::clone(served)),
                 Kept::Vault(_) => None,
             },
@@ -172,30 +181,145 @@ impl CredentialCache {
         self.0.hits.increment(1);
     }
 
-    /// The one place where memory is consulted.
-    fn look(&self, name: &SecretName) -> Option<(Arc<Entry>, Age)> {
-        let entry = self.0.entries.get(name)?;
+    /// The keys in memory under `name`, if they are those of `generation`, which the database confirmed, and
+    /// not past their time.
+    #[must_use]
+    pub fn confirmed(&self, name: &SecretName, generation: i64) -> Option<Found> {
+        let entry = self.0.entries.get(name).filter(|entry| entry.found.generation == generation)?;
         let age = entry.age(self.0.clock.uptime(), &self.0.settings);
-        Some((entry, age))
+        let keys = matches!(entry.found.kept, Kept::Keys(_));
+        (keys && matches!(age, Age::Fresh | Age::Due)).then(|| entry.found.clone())
     }
 
-    fn hit_on(&self, entry: &Entry) -> Kept {
-        self.count_hit();
-        entry.kept.clone()
+    /// Notes that the connection has this generation by now: nothing older is served any more.
+    pub fn told(&self, name: &SecretName, generation: i64) {
+        let mut loads = self.0.loads();
+        loads.note(name, generation);
+        self.0.drop_older(name, generation);
     }
 
-    fn may_stand_in(&self, entry: &Entry) -> bool {
-        entry.age(self.0.clock.uptime(), &self.0.settings) != Age::Over
+    /// Makes the next read of `name` ask the store.
+    pub fn forget(&self, name: &SecretName) {
+        let mut loads = self.0.loads();
+        loads.detach(name);
+        self.0.entries.remove(name);
     }
 
-    /// Loads in the background what is still served meanwhile.
-    fn refresh(&self, name: &SecretName, load: impl FnOnce() -> BoxFuture<'static, Result<Kept, Error>>) {
-        let load = self.load(name, Freshness::Cached, load);
+    /// Makes the next read of each of an organization's connections ask the store. Looks at every entry, so
+    /// it is for what seldom happens: a change to where the keys are.
+    pub fn forget_org(&self, org: &OrgId) {
+        // A load that is detached leaves nothing behind, so the lock need not be held any longer.
+        self.0.loads().detach_all(|name| name.org() == org);
+        self.0.entries.retain(|name, _| name.org() != org);
+    }
+
+    /// Makes the next read of whatever name ask the store.
+    pub fn forget_all(&self) {
+        self.0.loads().detach_all(|_| true);
+        self.0.entries.clear();
+    }
+
+    /// The load under way for `name`, or one that begins now.
+    fn load(
+        &self,
+        name: &SecretName,
+        freshness: Freshness,
+        load: impl Fn(Freshness) -> BoxFuture<'static, Result<Found, Error>> + Send + 'static,
+    ) -> Load {
+        let mut loads = self.0.loads();
+        if freshness == Freshness::Cached {
+            // It may have landed since this reader looked.
+            if let Some((entry, _)) = self.0.look(name) {
+                return ready(Ok(entry.found.clone())).boxed().shared();
+            }
+            if let Some(under_way) = self.0.join(&loads, name) {
+                return under_way;
+            }
+        }
+        self.begin(&mut loads, name, freshness, load)
+    }
+
+    /// Loads in the background what is still served meanwhile, unless that is being done.
+    fn refresh(
+        &self,
+        name: &SecretName,
+        load: impl Fn(Freshness) -> BoxFuture<'static, Result<Found, Error>> + Send + 'static,
+    ) {
+        let mut loads = self.0.loads();
+        if self.0.join(&loads, name).is_some() {
+            return;
+        }
+        let load = self.begin(&mut loads, name, Freshness::Now, load);
         self.0.tasks.spawn(async move {
             if let Err(error) = load.await {
                 tracing::debug!(%error, "a value in use was not refreshed");
             }
         });
+    }
+
+    fn begin(
+        &self,
+        loads: &mut Loads,
+        name: &SecretName,
+        freshness: Freshness,
+        load: impl Fn(Freshness) -> BoxFuture<'static, Result<Found, Error>> + Send + 'static,
+    ) -> Load {
+        let id = loads.begin(name, self.0.clock.uptime());
+        let landing = Landing { cache: Arc::clone(&self.0), name: name.clone(), id };
+        let work = async move {
+            for _ in 0..TRIES {
+                let result = load(freshness).await;
+                if landing.land(&result) {
+                    return result;
+                }
+            }
+            Err(landing.give_up())
+        };
+        let shared = work.boxed().shared();
+        loads.open(name, &shared);
+        shared
+    }
+}
+
+impl Inner {
+    fn loads(&self) -> MutexGuard<'_, Loads> {
+        // They are whole whenever the lock is let go, panic or not.
+        self.loads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What may be served from memory: the one place where it is consulted. Nothing while this replica is
+    /// blind.
+    ///
+    /// In this order: a replica that sees again has dropped before what was replaced meanwhile.
+    fn look(&self, name: &SecretName) -> Option<(Arc<Entry>, Age)> {
+        let now = self.clock.uptime();
+        let entry = if self.sight.is_clear(now) { self.entries.get(name)? } else { return None };
+        match entry.age(now, &self.settings) {
+            age @ (Age::Fresh | Age::Due | Age::Resting) => Some((entry, age)),
+            Age::Stale | Age::Over => None,
+        }
+    }
+
+    /// The load under way, if what it asked is recent enough to be trusted.
+    fn join(&self, loads: &Loads, name: &SecretName) -> Option<Load> {
+        let now = self.clock.uptime();
+        loads.join(name, |began| self.sight.covers(began, now))
+    }
+
+    /// The stale value that is served while the store fails. Looked up when it is needed, and not before the
+    /// store was asked: it may have been dropped meanwhile.
+    fn stand_in(&self, name: &SecretName) -> Option<Kept> {
+        let now = self.clock.uptime();
+        let may = |entry: &Arc<Entry>| entry.age(now, &self.settings) != Age::Over;
+        let entry = self.entries.get(name).filter(may)?;
+        entry.rest(now);
+        self.stale.increment(1);
+        Some(entry.found.kept.clone())
+    }
+
+    /// The lock on the loads is held meanwhile, so that none lands in between.
+    fn drop_older(&self, name: &SecretName, generation: i64) {
+        self.entries.remove_if(name, |entry| entry.found.generation < generation);
     }
 }
 

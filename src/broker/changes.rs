@@ -2,29 +2,49 @@
 //!
 //! Events are numbered in the order of their commits and without gaps, so asking for what is above the
 //! last number seen misses nothing, whatever was down in between. Other processes are other replicas,
-//! and the command line.
+//! and the command line. Where the database tells of changes ([`super::listen`]), it is asked at once; for
+//! those that nobody told of, and to know that there are none, it is asked anyway.
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::{cache::CredentialCache, error::Error, tokens::Tokens};
+use super::{cache::CredentialCache, error::Error, listen::Wake, sight::Sight, tokens::Tokens};
 use crate::{
-    domain::event::EventType,
+    domain::{clock::Clock, event::EventType},
     port::index::{Change, SystemIndex},
 };
 
-/// How often it asks: a change made elsewhere is seen within this and the time of one query.
+/// How often it asks where nobody tells: a change made elsewhere is seen within this and the time of one
+/// query.
 const EVERY: Duration = Duration::from_millis(500);
+
+/// How often it asks where it is told.
+const EVERY_WHEN_TOLD: Duration = Duration::from_secs(1);
 
 const BATCH: u16 = 1_000;
 
 /// Follows the event log and forgets what others changed.
 pub struct Follower {
-    system: Arc<dyn SystemIndex>,
-    cache: CredentialCache,
-    tokens: Tokens,
+    parts: Parts,
     seen: i64,
+}
+
+/// What a follower works with.
+pub struct Parts {
+    /// Where the log is.
+    pub system: Arc<dyn SystemIndex>,
+    /// What forgets keys.
+    pub cache: CredentialCache,
+    /// What forgets tokens.
+    pub tokens: Tokens,
+    /// What is told how far it sees.
+    pub sight: Sight,
+    /// What wakes it.
+    pub wake: Wake,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
 }
 
 impl Follower {
@@ -32,43 +52,54 @@ impl Follower {
     ///
     /// # Errors
     /// If the database does not answer.
-    pub async fn new(
-        system: Arc<dyn SystemIndex>,
-        cache: CredentialCache,
-        tokens: Tokens,
-    ) -> Result<Self, Error> {
-        let seen = system.newest_event().await?;
-        Ok(Self { system, cache, tokens, seen })
+    pub async fn new(parts: Parts) -> Result<Self, Error> {
+        let asked_at = parts.clock.uptime();
+        let seen = parts.system.newest_event().await?;
+        parts.sight.saw(asked_at);
+        Ok(Self { parts, seen })
     }
 
-    /// Asks twice a second until told to stop.
+    /// Asks whenever it is woken, and from time to time, until told to stop.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut blind = false;
-        while stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
+        let mut deaf = false;
+        while stop.run_until_cancelled(self.pause()).await.is_some() {
             let result = self.run_once().await;
-            match (&result, blind) {
+            match (&result, deaf) {
                 (Err(error), false) => {
                     tracing::warn!(%error, "changes made elsewhere can't be seen at present");
                 }
                 (Ok(()), true) => tracing::info!("changes made elsewhere are seen again"),
                 _ => {}
             }
-            blind = result.is_err();
+            deaf = result.is_err();
         }
     }
 
-    /// Forgets what others changed since the last time.
+    async fn pause(&self) {
+        let every = if self.parts.wake.is_hearing() { EVERY_WHEN_TOLD } else { EVERY };
+        // Whether woken or not, it asks.
+        let _ = timeout(self.parts.sight.look_every(every), self.parts.wake.woken()).await;
+    }
+
+    /// Forgets what was changed since the last time.
     ///
     /// # Errors
     /// If the database does not answer: nothing is lost, the next time sees it.
     pub async fn run_once(&mut self) -> Result<(), Error> {
         loop {
-            let changes = self.system.changes_after(self.seen, BATCH).await?;
+            let asked_at = self.parts.clock.uptime();
+            let changes = self.parts.system.changes_after(self.seen, BATCH).await?;
             for change in &changes {
+                if change.number != self.seen + 1 {
+                    // Some were removed for their age before this replica could hear of them.
+                    self.parts.cache.forget_all();
+                    self.parts.tokens.forget_all();
+                }
                 self.forget(change);
                 self.seen = change.number;
             }
             if changes.len() < usize::from(BATCH) {
+                self.parts.sight.saw(asked_at);
                 return Ok(());
             }
         }
@@ -83,15 +114,20 @@ impl Follower {
             Some(EventType::VaultEnabled | EventType::VaultDisabled | EventType::VaultTokenCreated)
         );
         if let Some(org) = change.org.as_ref().filter(|_| moves) {
-            self.cache.forget_org(org);
+            self.parts.cache.forget_org(org);
         }
-        if let Some(name) = change.secret.as_ref().filter(|_| !change.own) {
-            self.cache.forget(name);
+        if let Some(name) = &change.secret {
+            // Also of our own, whose outcome may not have reached the one who asked for it.
+            if let Some(generation) = change.generation {
+                self.parts.cache.told(name, generation);
+            }
+            if !change.own {
+                self.parts.cache.forget(name);
+            }
         }
-        // Also after one of our own, whose outcome may not have reached the one who asked for it; and
-        // after what only a newer version of keybroker understands.
+        // Also after one of our own, and after what only a newer version of keybroker understands.
         if matches!(change.r#type, None | Some(EventType::TokenRevoked)) {
-            self.tokens.forget_all();
+            self.parts.tokens.forget_all();
         }
     }
 }

@@ -85,9 +85,9 @@ impl Connections {
         visitor: &Visitor,
         name: &ConnectionName,
     ) -> Result<Option<Connection>, Error> {
-        let found = self.writer.index.find_connection(visitor.org(), name).await?;
-        let Some(connection) = found else { return Ok(None) };
-        visitor.permit::<Inspect>(name.clone(), &connection.provider)?;
+        let name = SecretName::new(visitor.org().clone(), name.clone());
+        let Some(connection) = self.known(&name).await? else { return Ok(None) };
+        visitor.permit::<Inspect>(name.connection().clone(), &connection.provider)?;
         Ok(Some(self.seen(connection)))
     }
 
@@ -102,6 +102,9 @@ impl Connections {
         limit: u16,
     ) -> Result<Page<Connection, ConnectionName>, Error> {
         let (page, next) = self.writer.index.list_connections(permit.on(), after, limit).await?;
+        for connection in &page {
+            self.writer.cache.told(&connection.secret_name(), connection.generation);
+        }
         Ok((page.into_iter().map(|connection| self.seen(connection)).collect(), next))
     }
 
@@ -300,7 +303,13 @@ impl Connections {
         })
     }
 
+    /// What the database says of a connection. The cache hears of it, so that nobody who was shown this is
+    /// then given older keys.
     async fn known(&self, name: &SecretName) -> Result<Option<Connection>, Error> {
-        Ok(self.writer.index.find_connection(name.org(), name.connection()).await?)
+        let found = self.writer.index.find_connection(name.org(), name.connection()).await?;
+        if let Some(connection) = &found {
+            self.writer.cache.told(name, connection.generation);
+        }
+        Ok(found)
     }
 }

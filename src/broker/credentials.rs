@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 
 use super::{
-    cache::{CredentialCache, Freshness, Kept, Served},
+    cache::{CredentialCache, Found, Freshness, Kept, Served},
     current::current_keys,
     error::Error,
     reads::ReadLog,
@@ -15,7 +15,6 @@ use super::{
 use crate::{
     domain::{
         access::{Permit, Read},
-        clock::Clock,
         connection::{Connection, Place, Source},
         provider::Catalogue,
         secret::Version,
@@ -46,8 +45,6 @@ pub struct Parts {
     pub reads: ReadLog,
     /// How many keys are asked of the store at a time.
     pub turns: Turns,
-    /// What time it is.
-    pub clock: Arc<dyn Clock>,
 }
 
 /// What a reader is answered.
@@ -77,9 +74,10 @@ impl CredentialReader {
         freshness: Freshness,
         held: impl Fn(&Version) -> bool + Send,
     ) -> Result<Reading, Error> {
-        let load = || {
-            let (reader, permit) = (self.clone(), permit.clone());
-            async move { reader.load(&permit).await }.boxed()
+        let shared = Arc::new((self.clone(), permit.clone()));
+        let load = move |freshness| {
+            let shared = Arc::clone(&shared);
+            async move { shared.0.load(&shared.1, freshness).await }.boxed()
         };
         let served = match self.0.cache.read(permit.on(), freshness, load).await? {
             Kept::Keys(served) => served,
@@ -150,28 +148,61 @@ impl CredentialReader {
         Ok(Reading::Keys(served))
     }
 
-    async fn load(&self, permit: &Permit<Read>) -> Result<Kept, Error> {
+    /// What the database says is current: out of memory if that is still it, else out of the store; or the way
+    /// to the vault that has it.
+    async fn load(&self, permit: &Permit<Read>, freshness: Freshness) -> Result<Found, Error> {
         let parts = &self.0;
-        let _turn = parts.turns.turn().await?;
         let connection = self.connection(permit).await?;
-        let provider = parts.catalogue.get(&connection.provider);
+        let (provider, generation) = (parts.catalogue.get(&connection.provider), connection.generation);
         match (connection.place(provider), provider) {
             (Place::Store, _) => {
-                let (version, keys) = current_keys(&*parts.store, &*parts.clock, permit, &connection).await?;
-                let served = Served::new(&connection.provider, &keys, version, Source::Managed);
-                Ok(Kept::Keys(Arc::new(served)))
+                let confirmed = match freshness {
+                    Freshness::Cached => parts.cache.confirmed(permit.on(), generation),
+                    Freshness::Now => None,
+                };
+                match confirmed {
+                    Some(found) => Ok(found),
+                    None => self.load_managed(permit, connection).await,
+                }
             }
             (Place::Vault(access), Some(provider)) => {
                 let route = parts.vault.route(permit, &connection, provider, access).await?;
-                Ok(Kept::Vault(Arc::new(route)))
+                Ok(Found { kept: Kept::Vault(Arc::new(route)), generation })
             }
             // Of a provider that is not in the catalogue any more, the keys' names are not known.
             (Place::Vault(_), None) | (Place::Nowhere, _) => Err(Error::NotFound),
         }
     }
 
+    async fn load_managed(&self, permit: &Permit<Read>, mut connection: Connection) -> Result<Found, Error> {
+        let parts = &self.0;
+        let _turn = parts.turns.turn().await?;
+        loop {
+            let current = current_keys(&*parts.store, &*parts.index, permit, &connection).await;
+            let surprising = match &current {
+                Ok((version, _)) => *version != connection.version,
+                Err(error) => error.is_absence(),
+            };
+            if surprising {
+                // Another program did it; or the connection was written since we looked.
+                let now = self.connection(permit).await?;
+                if now.generation != connection.generation {
+                    connection = now;
+                    continue;
+                }
+            }
+            let (version, keys) = current?;
+            let served = Served::new(&connection.provider, &keys, version, Source::Managed);
+            return Ok(Found { kept: Kept::Keys(Arc::new(served)), generation: connection.generation });
+        }
+    }
+
+    /// The connection as the database has it, of which the cache hears too.
     async fn connection(&self, permit: &Permit<Read>) -> Result<Connection, Error> {
         let name = permit.on();
-        self.0.index.find_connection(name.org(), name.connection()).await?.ok_or(Error::NotFound)
+        let found = self.0.index.find_connection(name.org(), name.connection()).await?;
+        let found = found.ok_or(Error::NotFound)?;
+        self.0.cache.told(name, found.generation);
+        Ok(found)
     }
 }

@@ -1,37 +1,41 @@
 //! What a connection's keys are at this moment, for those who read them and those who try them.
 
-use std::time::Duration;
-
 use super::error::Error;
 use crate::{
     domain::{
         access::MayRead,
-        clock::Clock,
         connection::Connection,
         secret::{Credentials, Version},
     },
-    port::store::{Store, StoredSecret, Which},
+    port::{
+        index::ConnectionIndex,
+        store::{Store, StoredSecret, Which},
+    },
 };
-
-/// How long after a write AWS may answer with what was there before. It promises no time; a second is
-/// usual.
-const CONSISTENT_WITHIN: Duration = Duration::from_mins(1);
 
 /// The keys that the store holds for a connection, and which version they are.
 ///
-/// AWS may lag behind the index, and other programs may have gone ahead of it: the first is made up for, the
-/// second is the truth.
+/// AWS may answer with what was there before the last write, or with what a write under way is only making:
+/// then the version that the index names is asked for by its id. Any other version was written by another
+/// program, and is the truth.
 ///
 /// # Errors
-/// [`Error::NotFound`] if there are none, or what the store failed with.
+/// [`Error::NotFound`] if there are none, or what the store or the database failed with.
 pub(super) async fn current_keys(
     store: &dyn Store,
-    clock: &dyn Clock,
+    index: &dyn ConnectionIndex,
     permit: &dyn MayRead,
     connection: &Connection,
 ) -> Result<(Version, Credentials), Error> {
     let mut secret = store.get(permit, Which::Current).await?;
-    if may_lag(connection, clock) && is_from_before(secret.as_ref(), connection) {
+    let is_current = match &secret {
+        None => false,
+        Some(secret) if secret.version == connection.version => true,
+        Some(secret) => {
+            !is_from_before(secret, connection) && !is_under_way(secret, index, connection).await?
+        }
+    };
+    if !is_current {
         let known = store.get(permit, Which::Version(&connection.version)).await?;
         secret = known.or(secret);
     }
@@ -48,18 +52,23 @@ pub(super) async fn current_keys(
     Ok((secret.version, credentials))
 }
 
-/// Whether AWS may still answer with what was there before the last write. Later, such an answer is an
-/// operator's doing. A version of another program's has no time; it was there before it was heard of.
-fn may_lag(connection: &Connection, clock: &dyn Clock) -> bool {
-    let made_at = connection.version.made_at();
-    made_at.is_some_and(|made_at| clock.now().duration_since(made_at).unsigned_abs() < CONSISTENT_WITHIN)
+/// Whether a version is older than the one that the index names: AWS does not show the connection's last write
+/// yet. It is the one before it, or one that keybroker made still earlier.
+pub(super) fn is_from_before(secret: &StoredSecret, connection: &Connection) -> bool {
+    let made_at = secret.version.made_at().zip(connection.version.made_at());
+    Some(&secret.version) == connection.previous.as_ref() || made_at.is_some_and(|(its, ours)| its < ours)
 }
 
-/// Whether an answer of AWS is from before the connection's last write. Any other version was written by
-/// another program, and is the truth.
-fn is_from_before(secret: Option<&StoredSecret>, connection: &Connection) -> bool {
-    secret.is_none_or(|secret| {
-        let empty = secret.credentials().is_ok_and(|credentials| credentials.is_empty());
-        Some(&secret.version) == connection.previous.as_ref() || empty
-    })
+/// Whether the version is one that a write under way is making. It is not shown before that write is whole,
+/// so that no reader goes back from it. An erasure is shown at once.
+async fn is_under_way(
+    secret: &StoredSecret,
+    index: &dyn ConnectionIndex,
+    connection: &Connection,
+) -> Result<bool, Error> {
+    if secret.credentials().is_ok_and(|credentials| credentials.is_empty()) {
+        return Ok(false);
+    }
+    let under_way = index.find_write(&connection.org, &connection.name).await?;
+    Ok(under_way.as_ref() == Some(&secret.version))
 }

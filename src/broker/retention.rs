@@ -2,14 +2,14 @@
 //!
 //! Only from the beginning of each chain, and only what fits: the hash of the newest removed event is kept,
 //! so that the rest can still be verified. Where something does not fit, nothing is removed, since what is
-//! there is evidence. Several replicas may do so at once.
+//! there is evidence.
 
 use std::{sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use jiff::Timestamp;
-use tokio_util::sync::CancellationToken;
 
-use super::error::Error;
+use super::{error::Error, lease::Chore};
 use crate::{
     domain::{clock::Clock, event::chain::Walk},
     port::{audit::AuditIndex, index::IndexError},
@@ -36,37 +36,6 @@ impl Retention {
     #[must_use]
     pub fn new(index: Arc<dyn AuditIndex>, clock: Arc<dyn Clock>, keep: Duration) -> Self {
         Self { index, clock, keep }
-    }
-
-    /// Looks at once and then every hour, until told to stop.
-    pub async fn run(self, stop: CancellationToken) {
-        while let Some(result) = stop.run_until_cancelled(self.run_once()).await {
-            if let Err(error) = result {
-                tracing::warn!(%error, "old events can't be removed at present");
-            }
-            if stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_none() {
-                break;
-            }
-        }
-    }
-
-    /// Removes what is past its time now.
-    ///
-    /// # Errors
-    /// If the database does not answer.
-    pub async fn run_once(&self) -> Result<(), Error> {
-        let before = self.clock.now() - self.keep;
-        // Of no organization: what concerns all of them.
-        self.prune_if_readable("", before).await?;
-        let mut after = Some(String::new());
-        while let Some(from) = after {
-            let (orgs, next) = self.index.orgs_to_prune(&from, before, ORGS).await?;
-            for org in &orgs {
-                self.prune_if_readable(org, before).await?;
-            }
-            after = next;
-        }
-        Ok(())
     }
 
     /// One log that can't be read holds up no other.
@@ -96,7 +65,7 @@ impl Retention {
             if walk.sequence == ends.pruned {
                 break;
             }
-            // If another replica was quicker, this one looks again.
+            // If another process was quicker, this one looks again.
             if self.index.prune(org, &ends, walk.sequence, walk.hash).await? {
                 removed += walk.sequence - ends.pruned;
             }
@@ -105,5 +74,28 @@ impl Retention {
             tracing::info!(org, removed, "events past their time were removed");
         }
         Ok(())
+    }
+}
+
+/// At once, and then every hour.
+#[async_trait]
+impl Chore for Retention {
+    fn name(&self) -> &'static str {
+        "retention"
+    }
+
+    async fn run_once(&self) -> Result<Duration, Error> {
+        let before = self.clock.now() - self.keep;
+        // Of no organization: what concerns all of them.
+        self.prune_if_readable("", before).await?;
+        let mut after = Some(String::new());
+        while let Some(from) = after {
+            let (orgs, next) = self.index.orgs_to_prune(&from, before, ORGS).await?;
+            for org in &orgs {
+                self.prune_if_readable(org, before).await?;
+            }
+            after = next;
+        }
+        Ok(EVERY)
     }
 }

@@ -1,15 +1,15 @@
 //! Gives open lines of the audit log their place in their organization's chain.
 //!
-//! Lines of reads are open while their minute runs, so that they can be counted up. Any replica seals them
+//! Lines of reads are open while their minute runs, so that they can be counted up. One replica seals them all
 //! when it is over, those of a replica that crashed too, and what an older version of keybroker appended.
 //! What can't be sealed is passed over, so that it holds up no other line.
 
 use std::{sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use jiff::Timestamp;
-use tokio_util::sync::CancellationToken;
 
-use super::error::Error;
+use super::{error::Error, lease::Chore};
 use crate::{
     domain::clock::Clock,
     port::audit::{AuditIndex, OpenLine},
@@ -35,30 +35,22 @@ impl Sealer {
     pub fn new(index: Arc<dyn AuditIndex>, clock: Arc<dyn Clock>) -> Self {
         Self { index, clock }
     }
+}
 
-    /// Looks at once and then every few seconds, until told to stop.
-    pub async fn run(self, stop: CancellationToken) {
-        while let Some(result) = stop.run_until_cancelled(self.run_once()).await {
-            if let Err(error) = result {
-                tracing::warn!(%error, "events can't be sealed at present");
-            }
-            if stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_none() {
-                break;
-            }
-        }
+/// At once, and then every few seconds.
+#[async_trait]
+impl Chore for Sealer {
+    fn name(&self) -> &'static str {
+        "sealing"
     }
 
-    /// Seals what can be sealed now.
-    ///
-    /// # Errors
-    /// If the database does not answer.
-    pub async fn run_once(&self) -> Result<(), Error> {
+    async fn run_once(&self) -> Result<Duration, Error> {
         let before = start_of_minute(self.clock.now() - STRAGGLERS);
         let mut sealed = OpenLine::default();
         while let Some(last) = self.index.seal(before, &sealed, BATCH).await? {
             sealed = last;
         }
-        Ok(())
+        Ok(EVERY)
     }
 }
 

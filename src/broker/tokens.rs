@@ -3,7 +3,8 @@
 //! A token that was found valid is remembered, so that a request needs no query: [`Tokens::known`] is the
 //! one place where that is consulted. It is forgotten at
 //! once when this replica revokes one and within a second when another process does (see
-//! [`super::changes`]), and after the cache's TTL in any case. Callers are made here and nowhere else.
+//! [`super::changes`]), and after the cache's TTL in any case. While this replica is blind the database is asked
+//! each time (see [`super::sight`]). Callers are made here and nowhere else.
 
 use std::{
     collections::BTreeSet,
@@ -24,7 +25,7 @@ use jiff::Timestamp;
 use quick_cache::sync::Cache;
 use uuid::Uuid;
 
-use super::error::Error;
+use super::{error::Error, sight::Sight};
 use crate::{
     domain::{
         access::{Actor, ActorType, Caller, ManageTokens, Orgs, Permit, Reach},
@@ -49,6 +50,7 @@ struct Inner {
     revocations: AtomicU64,
     limiters: Option<Limiters>,
     settings: TokenSettings,
+    sight: Sight,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 }
@@ -120,6 +122,7 @@ impl Tokens {
     pub fn new(
         index: Arc<dyn TokenIndex>,
         settings: TokenSettings,
+        sight: Sight,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Self {
@@ -129,6 +132,7 @@ impl Tokens {
             revocations: AtomicU64::new(0),
             limiters: settings.rate.map(Limiters::new),
             settings,
+            sight,
             clock,
             random,
         }))
@@ -150,16 +154,22 @@ impl Tokens {
         Ok(Arc::clone(token.caller()))
     }
 
-    /// The token, if it is remembered. Asks nobody.
+    /// The token, if it is remembered. Asks nobody. Nothing is while this replica is blind: the token may have
+    /// been revoked.
     ///
     /// # Errors
     /// [`Error::Unauthenticated`] if it has expired.
     pub fn known(&self, hash: HashedToken) -> Result<Option<KnownToken>, Error> {
+        let now = self.0.clock.uptime();
+        // In this order: a replica that sees again has forgotten before what was revoked meanwhile.
+        if !self.0.sight.is_clear(now) {
+            return Ok(None);
+        }
         let Some(remembered) = self.0.remembered.get(&hash) else { return Ok(None) };
         if remembered.expires_at.is_some_and(|end| end <= self.0.clock.now()) {
             return Err(Error::Unauthenticated("expired"));
         }
-        let age = self.0.clock.uptime().saturating_sub(remembered.loaded_at);
+        let age = now.saturating_sub(remembered.loaded_at);
         Ok((age < self.0.settings.ttl).then_some(KnownToken { hash, remembered }))
     }
 

@@ -19,7 +19,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::reports::Reports;
-use super::{current::current_keys, error::Error, vault::VaultReader};
+use super::{cache::CredentialCache, current::current_keys, error::Error, vault::VaultReader};
 use crate::{
     domain::{
         access::{Actor, MayRead, Permit, Read, SystemTask, Write},
@@ -80,6 +80,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// The way to those that organizations keep themselves.
     pub vault: VaultReader,
+    /// What hears of connections that are shown.
+    pub cache: CredentialCache,
     /// How each provider is asked.
     pub catalogue: Arc<Catalogue>,
     /// The way to them.
@@ -315,7 +317,7 @@ impl Verifier {
             Some(provider) => provider,
         };
         let (version, credentials) = match connection.place(Some(provider)) {
-            Place::Store => current_keys(&*parts.store, &*parts.clock, permit, connection).await?,
+            Place::Store => current_keys(&*parts.store, &*parts.index, permit, connection).await?,
             Place::Vault(access) => {
                 let route = parts.vault.route(permit, connection, provider, access).await?;
                 parts.vault.read(&route).await?
@@ -380,7 +382,9 @@ impl Verifier {
         let has_keys = |connection: &Connection| {
             connection.place(parts.catalogue.get(&connection.provider)) != Place::Nowhere
         };
-        found.filter(has_keys).ok_or(Error::NotFound)
+        let found = found.filter(has_keys).ok_or(Error::NotFound)?;
+        parts.cache.told(name, found.generation);
+        Ok(found)
     }
 
     fn unsupported(&self, detail: String) -> Verdict {

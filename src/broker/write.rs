@@ -33,6 +33,7 @@ use tokio::{
 
 use super::{
     cache::CredentialCache,
+    current::is_from_before,
     error::{Conflict, Error},
 };
 use crate::{
@@ -328,7 +329,8 @@ impl Writer {
                 let current = match self.store.get(permit, Which::Current).await {
                     // What can't be read can still be replaced.
                     Err(StoreError::Refused(_)) => None,
-                    current => current?,
+                    // Nor does what AWS shows from before the last write count.
+                    current => current?.filter(|current| !is_from_before(current, before)),
                 };
                 // Another program may have written meanwhile: a reader was then given that version.
                 demand(current.as_ref().map_or(known, |current| Some(&current.version)))?;

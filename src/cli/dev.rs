@@ -12,7 +12,10 @@ use crate::{
         sessions::{LINK_LASTS, NewSession},
         tokens::{NewToken, operator},
     },
-    config::{DatabaseUrl, LogFlags, PortalFlags, ProviderFlags, Settings, StoreSettings, VaultFlags},
+    config::{
+        DatabaseUrl, LogFlags, PortalFlags, ProviderFlags, ReplicaSettings, Settings, StoreSettings,
+        VaultFlags,
+    },
     domain::{
         access::Reach,
         id::OrgId,
@@ -86,6 +89,7 @@ impl Dev {
             cache_ttl: Duration::from_mins(5),
             cache_stale_if_error: Duration::from_mins(15),
             cache_max_bytes: 64 << 20,
+            replicas: ReplicaSettings { max_blindness: None },
             bootstrap_token: None,
             token_rate: None::<NonZeroU32>,
             providers: self.providers.settings()?,

@@ -198,6 +198,9 @@ pub trait ConnectionIndex: Send + Sync {
         now: Timestamp,
     ) -> Result<bool, IndexError>;
 
+    /// The version that a write under way asks the store to make, if one is.
+    async fn find_write(&self, org: &OrgId, name: &ConnectionName) -> Result<Option<Version>, IndexError>;
+
     /// Removes the intent: nothing was written.
     async fn drop_write(&self, org: &OrgId, intent: &Intent) -> Result<(), IndexError>;
 
@@ -268,17 +271,12 @@ pub trait SystemIndex: Send + Sync {
     /// The number of the newest event, 0 if there is none.
     async fn newest_event(&self) -> Result<i64, IndexError>;
 
-    /// What other processes changed after the event of number `after`, oldest first.
+    /// What was changed after the event of number `after`, oldest first.
     async fn changes_after(&self, after: i64, limit: u16) -> Result<Vec<Change>, IndexError>;
 
-    /// Ends every lease by `by`: for a process that knows it is alone, at its start.
+    /// Ends every write's lease by `by`, and every other lease now: for a process that knows it is alone, at
+    /// its start.
     async fn end_leases(&self, by: Timestamp) -> Result<(), IndexError>;
-
-    /// Takes or renews the lease of that name for this process, unless another has it at `now`.
-    async fn take_lease(&self, name: &str, now: Timestamp, until: Timestamp) -> Result<bool, IndexError>;
-
-    /// Gives up the lease of that name, if this process has it.
-    async fn end_lease(&self, name: &str) -> Result<(), IndexError>;
 
     /// Connections whose keys are due to be tried at `now`. They are not due again before `again_at`.
     async fn claim_checks(
@@ -308,6 +306,8 @@ pub struct Change {
     pub org: Option<OrgId>,
     /// To which secret, if to one.
     pub secret: Option<SecretName>,
+    /// Which generation its connection has by now.
+    pub generation: Option<i64>,
 }
 
 /// How long connect sessions are kept: longer than any visit lasts.

@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, process::Output, sync::Arc};
 
 use keybroker::{
     adapter::sql::Database,
-    broker::seal::Sealer,
+    broker::{lease::Chore, seal::Sealer},
     domain::clock::{Clock, ManualClock, SystemClock},
     port::audit::AuditIndex,
 };

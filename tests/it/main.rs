@@ -19,6 +19,7 @@ mod main_job;
 mod outage;
 mod plans;
 mod portal;
+mod replicas;
 mod rest;
 mod sessions;
 mod tokens;

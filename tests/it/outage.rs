@@ -1,13 +1,14 @@
-//! The database is down: what is warm is served, and the rest fails closed.
+//! The database is down: what is warm is served for a moment, and the rest fails closed.
 
 use hyper::Method;
 use serde_json::json;
 
 use crate::support::{Db, Store, TestApp, until};
 
+/// For as long as the operator allows: see `replicas/blindness.rs`.
 #[tokio::test]
 async fn without_its_database_it_serves_what_is_warm_and_nothing_else() {
-    let app = TestApp::new(Db::Postgres, Store::Moto).await;
+    let app = TestApp::with(Db::Postgres, Store::Moto, &[("KEYBROKER_MAX_BLINDNESS", "1m")]).await;
     app.put_vapi("sk-0123456789abcdef").await.expect(201);
     let custom = json!({"provider": "custom", "credentials": {"key": "cold"}});
     app.put(&app.path("cold")).json(&custom).send().await.expect(201);
@@ -42,7 +43,8 @@ async fn without_its_database_it_serves_what_is_warm_and_nothing_else() {
 /// key was replaced elsewhere.
 #[tokio::test]
 async fn past_its_ttl_nothing_is_served_without_the_database() {
-    let app = TestApp::with(Db::Postgres, Store::Moto, &[("KEYBROKER_CACHE_TTL", "2s")]).await;
+    let settings = [("KEYBROKER_CACHE_TTL", "2s"), ("KEYBROKER_WHEN_BLIND", "serve")];
+    let app = TestApp::with(Db::Postgres, Store::Moto, &settings).await;
     app.put_vapi("sk-0123456789abcdef").await.expect(201);
     app.private_key().await;
     let down = app.database().await.take_down().await;

@@ -8,6 +8,7 @@ pub(crate) mod fake_vault;
 pub(crate) mod provider;
 pub(crate) mod services;
 pub(crate) mod vault;
+pub(crate) mod wire;
 
 pub(crate) use app::{Db, Store, TestApp};
 pub(crate) use client::Reply;

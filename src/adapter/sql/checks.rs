@@ -1,4 +1,4 @@
-//! What trying keys told, which are due, and who tries them.
+//! What trying keys told, and which are due.
 
 use jiff::Timestamp;
 use sqlx::{Row, any::AnyRow};
@@ -60,10 +60,6 @@ pub(super) fn claim_query(limit: u16) -> String {
     )
 }
 
-pub(super) const TAKE_LEASE: &str = "INSERT INTO leases (name, holder, lease_until) VALUES ($1, $2, $4) \
-     ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, lease_until = excluded.lease_until \
-     WHERE leases.holder = excluded.holder OR leases.lease_until <= $3";
-
 pub(super) async fn record(
     db: &Database,
     org: &OrgId,
@@ -113,23 +109,4 @@ pub(super) async fn claim(
         Ok(SecretName::new(org, decoded(row.try_get::<String, _>("name")?.parse())?))
     };
     query.fetch_all(db.pool()).await?.iter().map(name).collect()
-}
-
-pub(super) async fn take_lease(
-    db: &Database,
-    name: &str,
-    now: Timestamp,
-    until: Timestamp,
-) -> Result<bool, sqlx::Error> {
-    let query = sqlx::query(TAKE_LEASE)
-        .bind(name.to_owned())
-        .bind(db.origin.to_string())
-        .bind(millis(now))
-        .bind(millis(until));
-    Ok(query.execute(db.pool()).await?.rows_affected() == 1)
-}
-
-pub(super) async fn end_lease(db: &Database, name: &str) -> Result<(), sqlx::Error> {
-    let query = sqlx::query("DELETE FROM leases WHERE name = $1 AND holder = $2");
-    query.bind(name.to_owned()).bind(db.origin.to_string()).execute(db.pool()).await.map(drop)
 }

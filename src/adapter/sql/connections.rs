@@ -15,6 +15,7 @@ use crate::{
         event::{Event, EventFilter, Listed},
         id::{ConnectionName, OrgId},
         idempotency::IdempotencyKey,
+        secret::Version,
     },
     port::index::{Answer, Begun, Check, ConnectionIndex, IndexError, Intent, Page},
 };
@@ -138,6 +139,10 @@ impl ConnectionIndex for Database {
             Ok(true)
         })
         .await
+    }
+
+    async fn find_write(&self, org: &OrgId, name: &ConnectionName) -> Result<Option<Version>, IndexError> {
+        self.within(writes::find_version(self, org, name)).await
     }
 
     async fn drop_write(&self, org: &OrgId, intent: &Intent) -> Result<(), IndexError> {

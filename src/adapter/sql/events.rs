@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use jiff::Timestamp;
-use sqlx::{AnyConnection, Row, any::AnyRow};
+use sqlx::{AnyConnection, Database as _, Postgres, Row, any::AnyRow};
 use uuid::Uuid;
 
 use super::{Database, decoded, from_json, from_millis, millis, to_json};
@@ -21,6 +21,13 @@ use crate::{
 /// Takes the next numbers. The row stays locked until the transaction ends, so numbers become visible
 /// in their order and one transaction at a time adds to a chain: what follows must be short.
 const NUMBER: &str = "UPDATE event_counter SET newest = newest + $1 WHERE only_row = 1 RETURNING newest";
+
+/// The same on PostgreSQL, for a change: when it commits, every replica is told of its number.
+const NUMBER_AND_TELL: &str = "UPDATE event_counter SET newest = newest + $1 WHERE only_row = 1 \
+     RETURNING newest, CAST(pg_notify('keybroker', CAST(newest AS TEXT)) AS TEXT)";
+
+/// Where replicas are told.
+pub(super) const CHANNEL: &str = "keybroker";
 
 const APPEND: &str = "INSERT INTO events (number, id, org, type, at, actor, actor_id, connection, version, token, \
      request_id, origin, sequence, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
@@ -51,6 +58,12 @@ pub(super) const BEFORE_FIRST: (i64, ChainHash) = (0, ChainHash::START);
 /// Takes `count` numbers, of which it returns the last; with 0 only the lock.
 pub(super) async fn take_numbers(tx: &mut AnyConnection, count: i64) -> Result<i64, sqlx::Error> {
     sqlx::query(NUMBER).bind(count).fetch_one(tx).await?.try_get(0)
+}
+
+/// Takes the number of a change, of which other replicas are told where the database can.
+async fn take_number_and_tell(tx: &mut AnyConnection) -> Result<i64, sqlx::Error> {
+    let query = if tx.backend_name() == Postgres::NAME { NUMBER_AND_TELL } else { NUMBER };
+    sqlx::query(query).bind(1_i64).fetch_one(tx).await?.try_get(0)
 }
 
 /// The newest link of a chain, or what comes before its first.
@@ -92,7 +105,7 @@ impl Database {
 /// Appends an event, in its place in its organization's chain.
 pub(super) async fn append(tx: &mut AnyConnection, origin: Uuid, event: &Event) -> Result<(), sqlx::Error> {
     let record = Record::from(event);
-    let number = take_numbers(tx, 1).await?;
+    let number = take_number_and_tell(tx).await?;
     let (newest, previous) = head(tx, &record.org).await?;
     let sequence = newest + 1;
     let hash = previous.next(sequence, &record);

@@ -10,8 +10,13 @@ use crate::{
     port::index::{Change, IndexError, Intent, SystemIndex},
 };
 
-pub(super) const AFTER: &str =
-    "SELECT number, org, type, connection, origin FROM events WHERE number > $1 ORDER BY number LIMIT $2";
+/// With the generation that a connection has by now: what is older than that is replaced. A read of its keys
+/// changed nothing.
+pub(super) const AFTER: &str = "SELECT events.number, events.org, events.type, events.connection, events.origin, \
+     connections.generation FROM events \
+     LEFT JOIN connections ON connections.org = events.org AND connections.name = events.connection \
+     AND events.type <> 'credentials.read' \
+     WHERE events.number > $1 ORDER BY events.number LIMIT $2";
 
 #[async_trait]
 impl SystemIndex for Database {
@@ -39,6 +44,7 @@ impl SystemIndex for Database {
                     number: row.try_get("number")?,
                     own: row.try_get::<String, _>("origin")? == own,
                     r#type: row.try_get::<String, _>("type")?.parse().ok(),
+                    generation: row.try_get("generation")?,
                     secret: org
                         .clone()
                         .zip(connection.and_then(Result::ok))
@@ -52,15 +58,11 @@ impl SystemIndex for Database {
     }
 
     async fn end_leases(&self, by: Timestamp) -> Result<(), IndexError> {
-        self.within(writes::end_leases(self, by)).await
-    }
-
-    async fn take_lease(&self, name: &str, now: Timestamp, until: Timestamp) -> Result<bool, IndexError> {
-        self.within(checks::take_lease(self, name, now, until)).await
-    }
-
-    async fn end_lease(&self, name: &str) -> Result<(), IndexError> {
-        self.within(checks::end_lease(self, name)).await
+        self.within(async {
+            writes::end_leases(self, by).await?;
+            sqlx::query("DELETE FROM leases").execute(self.pool()).await.map(drop)
+        })
+        .await
     }
 
     async fn claim_checks(

@@ -5,7 +5,11 @@ use sqlx::{AnyConnection, Row, any::AnyRow};
 
 use super::{Database, decoded, from_json, from_millis, millis, to_json};
 use crate::{
-    domain::{id::OrgId, idempotency::IdempotencyKey},
+    domain::{
+        id::{ConnectionName, OrgId},
+        idempotency::IdempotencyKey,
+        secret::Version,
+    },
     port::index::{Answer, Begun, Intent},
 };
 
@@ -64,6 +68,16 @@ pub(super) async fn begin(db: &Database, org: &OrgId, intent: &Intent) -> Result
             return Ok(Begun::Busy(Box::new(read(&row)?)));
         }
     }
+}
+
+pub(super) async fn find_version(
+    db: &Database,
+    org: &OrgId,
+    name: &ConnectionName,
+) -> Result<Option<Version>, sqlx::Error> {
+    let query = sqlx::query("SELECT version FROM write_intents WHERE org = $1 AND connection = $2");
+    let row = query.bind(org.as_str()).bind(name.as_str()).fetch_optional(db.pool()).await?;
+    row.map(|row| decoded(row.try_get::<String, _>(0)?.parse())).transpose()
 }
 
 pub(super) async fn take_over(

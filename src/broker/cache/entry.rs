@@ -10,14 +10,14 @@ use std::{
 
 use quick_cache::Weighter;
 
-use super::{CacheSettings, Kept};
+use super::{CacheSettings, Found};
 use crate::domain::secret::SecretName;
 
 /// How long the store is left alone after it failed, or after someone set out to ask it.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 pub(super) struct Entry {
-    pub kept: Kept,
+    pub found: Found,
     loaded_at: Duration,
     /// From when on it should be loaded anew, in milliseconds of uptime.
     refresh_at: AtomicU64,
@@ -42,10 +42,10 @@ pub(super) enum Age {
 
 impl Entry {
     /// A value that was loaded just now.
-    pub(super) fn new(kept: Kept, now: Duration, settings: &CacheSettings) -> Self {
+    pub(super) fn new(found: Found, now: Duration, settings: &CacheSettings) -> Self {
         // The last tenth is time enough for a refresh, and for a second one if the first fails.
         let refresh_at = millis(now + settings.ttl / 10 * 9);
-        Self { kept, loaded_at: now, refresh_at: refresh_at.into(), retry_at: AtomicU64::new(0) }
+        Self { found, loaded_at: now, refresh_at: refresh_at.into(), retry_at: AtomicU64::new(0) }
     }
 
     pub(super) fn age(&self, now: Duration, settings: &CacheSettings) -> Age {
@@ -88,7 +88,7 @@ const OVERHEAD: usize = 480;
 
 impl Scales {
     pub(super) fn weigh(name: &SecretName, entry: &Entry) -> usize {
-        OVERHEAD + name.org().as_str().len() + name.connection().as_str().len() + entry.kept.length()
+        OVERHEAD + name.org().as_str().len() + name.connection().as_str().len() + entry.found.kept.length()
     }
 }
 

@@ -14,6 +14,15 @@ pub enum Kept {
     Vault(Arc<Route>),
 }
 
+/// What a load found.
+#[derive(Clone)]
+pub struct Found {
+    /// What may be kept.
+    pub kept: Kept,
+    /// The connection's generation that it belongs to, which orders what is found.
+    pub generation: i64,
+}
+
 /// What a route takes, in bytes, with two long names and some keys' names.
 const ROUTE: usize = 2_048;
 
@@ -23,6 +32,15 @@ impl Kept {
         match self {
             Self::Keys(served) => served.length(),
             Self::Vault(_) => ROUTE,
+        }
+    }
+
+    /// Whether both are the very same, and not only alike.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Keys(a), Self::Keys(b)) => Arc::ptr_eq(a, b),
+            (Self::Vault(a), Self::Vault(b)) => Arc::ptr_eq(a, b),
+            (Self::Keys(_), Self::Vault(_)) | (Self::Vault(_), Self::Keys(_)) => false,
         }
     }
 }

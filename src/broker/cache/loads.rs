@@ -1,125 +1,108 @@
-//! Loads under way: one for a name, which all its readers share.
+//! The loads under way, and the order of what they find.
+//!
+//! A connection's generations are ordered by the database. What was shown, or told of, is noted for as long
+//! as a load is under way that may have begun before it: such a load can find less, and is then done again.
+//! A load that begins later asks the database, and finds no less.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{collections::HashMap, time::Duration};
 
-use futures_util::{
-    FutureExt,
-    future::{BoxFuture, Shared, WeakShared},
-};
+use futures_util::future::{BoxFuture, Shared, WeakShared};
 
-use super::{CredentialCache, Freshness, Inner, Kept, entry::Entry};
-use crate::{
-    broker::error::Error,
-    domain::{id::OrgId, secret::SecretName},
-};
+use super::{super::error::Error, Found};
+use crate::domain::secret::SecretName;
 
-/// A load that readers wait for. It goes on for as long as one of them does.
-pub(super) type Load = Shared<BoxFuture<'static, Result<Kept, Error>>>;
-type WeakLoad = WeakShared<BoxFuture<'static, Result<Kept, Error>>>;
+pub(super) type Load = Shared<BoxFuture<'static, Result<Found, Error>>>;
+type WeakLoad = WeakShared<BoxFuture<'static, Result<Found, Error>>>;
 
-/// The loads under way, each by a number of its own.
+/// The loads under way, by name.
 #[derive(Default)]
 pub(super) struct Loads {
-    by_name: Mutex<HashMap<SecretName, (u64, WeakLoad)>>,
-    begun: AtomicU64,
+    names: HashMap<SecretName, UnderWay>,
+    next_id: u64,
+}
+
+#[derive(Default)]
+struct UnderWay {
+    /// How many, those included that nobody may join any more.
+    loads: usize,
+    /// The newest generation shown or told of meanwhile.
+    newest: i64,
+    /// The one that readers join.
+    open: Option<Open>,
+}
+
+struct Open {
+    id: u64,
+    began: Duration,
+    load: Option<WeakLoad>,
 }
 
 impl Loads {
-    fn lock(&self) -> MutexGuard<'_, HashMap<SecretName, (u64, WeakLoad)>> {
-        // The map is whole whenever the lock is let go, panic or not.
-        self.by_name.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The load of `name` that a reader may join, if it began at a time that `is_covered`.
+    pub(super) fn join(&self, name: &SecretName, is_covered: impl Fn(Duration) -> bool) -> Option<Load> {
+        let open = self.names.get(name)?.open.as_ref().filter(|open| is_covered(open.began))?;
+        open.load.as_ref()?.upgrade()
     }
 
-    #[cfg(test)]
-    pub(super) fn are_none(&self) -> bool {
-        self.lock().is_empty()
+    /// Begins a load, which readers are to join from now on. Returns its id.
+    pub(super) fn begin(&mut self, name: &SecretName, began: Duration) -> u64 {
+        self.next_id += 1;
+        let under_way = self.names.entry(name.clone()).or_default();
+        under_way.loads += 1;
+        under_way.open = Some(Open { id: self.next_id, began, load: None });
+        self.next_id
     }
-}
 
-impl CredentialCache {
-    /// The load under way for `name`, or one that begins now.
-    pub(super) fn load(
-        &self,
-        name: &SecretName,
-        freshness: Freshness,
-        load: impl FnOnce() -> BoxFuture<'static, Result<Kept, Error>>,
-    ) -> Load {
-        let mut loads = self.0.loads.lock();
-        if freshness == Freshness::Cached
-            && let Some(under_way) = loads.get(name).and_then(|(_, load)| load.upgrade())
-        {
-            return under_way;
+    /// Says how the load that was begun last is joined.
+    pub(super) fn open(&mut self, name: &SecretName, load: &Load) {
+        if let Some(open) = self.names.get_mut(name).and_then(|under_way| under_way.open.as_mut()) {
+            open.load = load.downgrade();
         }
-        let id = self.0.loads.begun.fetch_add(1, Ordering::Relaxed);
-        let landing = Landing { cache: Arc::clone(&self.0), name: name.clone(), id };
-        let work = load();
-        let shared = async move {
-            let result = work.await;
-            landing.land(&result);
-            result
-        }
-        .boxed()
-        .shared();
-        if let Some(weak) = shared.downgrade() {
-            loads.insert(name.clone(), (id, weak));
-        }
-        shared
     }
 
-    /// Makes the next read of `name` ask the store.
-    pub fn forget(&self, name: &SecretName) {
-        let mut loads = self.0.loads.lock();
-        loads.remove(name);
-        self.0.entries.remove(name);
-    }
-
-    /// Makes the next read of each of an organization's connections ask the store. Looks at every entry, so
-    /// it is for what seldom happens: a change to where the keys are.
-    pub fn forget_org(&self, org: &OrgId) {
-        // A load that is detached leaves nothing behind, so the lock need not be held any longer.
-        self.0.loads.lock().retain(|name, _| name.org() != org);
-        self.0.entries.retain(|name, _| name.org() != org);
-    }
-}
-
-/// The end of one load: what it found is kept, or what is gone dropped, only if nobody forgot the name
-/// meanwhile.
-struct Landing {
-    cache: Arc<Inner>,
-    name: SecretName,
-    id: u64,
-}
-
-impl Landing {
-    fn land(&self, result: &Result<Kept, Error>) {
-        let cache = &self.cache;
-        let loads = cache.loads.lock();
-        if loads.get(&self.name).is_none_or(|(id, _)| *id != self.id) {
-            return;
+    /// Lets nobody join what is under way, and what that finds not be kept.
+    pub(super) fn detach(&mut self, name: &SecretName) {
+        if let Some(under_way) = self.names.get_mut(name) {
+            under_way.open = None;
         }
-        match result {
-            Ok(kept) if !cache.settings.ttl.is_zero() => {
-                let entry = Entry::new(kept.clone(), cache.clock.uptime(), &cache.settings);
-                cache.entries.insert(self.name.clone(), Arc::new(entry));
+    }
+
+    /// The same for all names that are `concerned`.
+    pub(super) fn detach_all(&mut self, concerned: impl Fn(&SecretName) -> bool) {
+        for (_, under_way) in self.names.iter_mut().filter(|(name, _)| concerned(name)) {
+            under_way.open = None;
+        }
+    }
+
+    /// Notes that `generation` was shown or told of. Returns the newest that was, as far as it matters.
+    pub(super) fn note(&mut self, name: &SecretName, generation: i64) -> i64 {
+        let Some(under_way) = self.names.get_mut(name) else { return generation };
+        under_way.newest = under_way.newest.max(generation);
+        under_way.newest
+    }
+
+    /// Whether the load was not detached.
+    pub(super) fn is_open(&self, name: &SecretName, id: u64) -> bool {
+        let open = self.names.get(name).and_then(|under_way| under_way.open.as_ref());
+        open.is_some_and(|open| open.id == id)
+    }
+
+    /// Ends a load. Nothing is left of the last one.
+    pub(super) fn end(&mut self, name: &SecretName, id: u64) {
+        if self.is_open(name, id) {
+            self.detach(name);
+        }
+        if let Some(under_way) = self.names.get_mut(name) {
+            under_way.loads -= 1;
+            if under_way.loads == 0 {
+                self.names.remove(name);
             }
-            Err(error) if error.is_absence() => drop(cache.entries.remove(&self.name)),
-            Ok(_) | Err(_) => {}
         }
     }
-}
 
-/// Also runs when every reader went away and the load was dropped half-way.
-impl Drop for Landing {
-    fn drop(&mut self) {
-        let mut loads = self.cache.loads.lock();
-        if loads.get(&self.name).is_some_and(|(id, _)| *id == self.id) {
-            loads.remove(&self.name);
-        }
+    /// Whether nothing is under way.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.names.is_empty()
     }
 }

@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use keybroker::{
     adapter::sql::Database,
     broker::{
+        lease::Chore,
         retention::Retention,
+        sight::Sight,
         tokens::{NewToken, TokenSettings, Tokens, operator},
     },
     domain::{
@@ -83,7 +85,8 @@ async fn make_token_in(app: &TestApp, year: &str) {
     let clock = Arc::new(ManualClock::at(format!("{year}-01-01T00:00:00Z").parse().unwrap()));
     let database = Database::open(&app.database_url, 1, uuid::Uuid::nil()).await.unwrap();
     let settings = TokenSettings { ttl: Duration::ZERO, rate: None };
-    let tokens = Tokens::new(Arc::new(database), settings, clock, Arc::new(SystemRandom));
+    let sight = Sight::new(None, clock.clone());
+    let tokens = Tokens::new(Arc::new(database), settings, sight, clock, Arc::new(SystemRandom));
     let orgs = Orgs::Only([app.org.parse().unwrap()].into());
     let reach = Reach { scopes: [Scope::EventsRead].into(), orgs };
     let wanted = NewToken { name: "old".to_owned().try_into().unwrap(), reach, expires_in: None };

@@ -25,6 +25,7 @@ use crate::{
         portal::Portal,
         reads::{ReadLog, ReadRecorder},
         sessions::{SessionSettings, Sessions},
+        sight::Sight,
         tokens::TokenSettings,
         turns::{StoreReads, Turns},
         vault::{self, VaultReader, VaultSettings, Vaults},
@@ -122,7 +123,8 @@ async fn state(folder: &Path, clock: Arc<ManualClock>) -> (AppState, ReadRecorde
     let (stop, under_way) = (CancellationToken::new(), TaskTracker::new());
     let (ttl, hour) = (Duration::from_mins(5), Duration::from_hours(1));
     let settings = CacheSettings { ttl, stale_if_error: ttl, max_bytes: 1 << 20 };
-    let cache = CredentialCache::new(settings, Arc::clone(&clock), under_way.clone());
+    let sight = Sight::new(None, Arc::clone(&clock));
+    let cache = CredentialCache::new(settings, sight.clone(), Arc::clone(&clock), under_way.clone());
     let rules = UrlRules { hosts: vec![], allow_http: false };
     let settings = VaultSettings { timeout: ttl, concurrency: 1, rules };
     let vault = VaultReader::new(store.clone(), Arc::new(VaultClient::new(false)), settings);
@@ -142,6 +144,7 @@ async fn state(folder: &Path, clock: Arc<ManualClock>) -> (AppState, ReadRecorde
         index: index.clone(),
         store: store.clone(),
         vault: vault.clone(),
+        cache: cache.clone(),
         catalogue: Arc::clone(&catalogue),
         apis: Arc::new(ProviderClient::new(hour, false)),
         clock: Arc::clone(&clock),
@@ -187,10 +190,15 @@ async fn state(folder: &Path, clock: Arc<ManualClock>) -> (AppState, ReadRecorde
             cache,
             reads,
             turns: Turns::new(store_reads),
-            clock: Arc::clone(&clock),
         }),
         vaults,
-        tokens: Tokens::new(index.clone(), TokenSettings { ttl, rate: None }, Arc::clone(&clock), random),
+        tokens: Tokens::new(
+            index.clone(),
+            TokenSettings { ttl, rate: None },
+            sight,
+            Arc::clone(&clock),
+            random,
+        ),
         health: Health::new(index, store, clock),
         connections,
         verifier,
