@@ -146,6 +146,7 @@ impl App {
                 core.verifier.clone(),
                 events.clone(),
                 sessions.clone(),
+                core.vaults.clone(),
             ),
             tokens: tokens.clone(),
             events,

@@ -6,6 +6,7 @@
 //! One that no row names is never read.
 
 mod reader;
+mod standing;
 
 use std::{sync::Arc, time::Duration};
 
