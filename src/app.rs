@@ -150,6 +150,7 @@ impl App {
                 core.verifier.clone(),
                 events.clone(),
                 sessions.clone(),
+                core.vaults.clone(),
             ),
             tokens: tokens.clone(),
             events,

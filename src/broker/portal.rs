@@ -1,12 +1,19 @@
 //! What a visitor of the portal sees and does: the connections' use cases, kept to the session's providers.
 
+mod vault;
+
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
+use self::vault::notice;
+pub use self::vault::{InVault, ListedKey, VaultOverview};
 use super::{
     connections::{Connections, Wanted},
     error::Error,
     events::Events,
     sessions::{Sessions, VisitOpen},
+    vault::Vaults,
     verification::{Verdict, Verifier},
     write::{LabelChange, Outcome, Terms},
 };
@@ -30,6 +37,7 @@ pub struct Portal {
     verifier: Verifier,
     events: Events,
     sessions: Sessions,
+    vaults: Vaults,
 }
 
 /// A provider, and the organization's connection to it, if there is one.
@@ -39,6 +47,8 @@ pub struct Integration {
     pub provider: Option<Provider>,
     /// The connection.
     pub connection: Option<Connection>,
+    /// Its keys in the organization's own vault, if that is where they are, or would be.
+    pub vault: Option<InVault>,
 }
 
 /// What a visitor put into a form.
@@ -54,14 +64,27 @@ pub struct Filled {
 impl Portal {
     /// The portal of these use cases.
     #[must_use]
-    pub fn new(connections: Connections, verifier: Verifier, events: Events, sessions: Sessions) -> Self {
-        Self { connections, verifier, events, sessions }
+    pub fn new(
+        connections: Connections,
+        verifier: Verifier,
+        events: Events,
+        sessions: Sessions,
+        vaults: Vaults,
+    ) -> Self {
+        Self { connections, verifier, events, sessions, vaults }
     }
 
     /// The sessions.
     #[must_use]
     pub fn sessions(&self) -> &Sessions {
         &self.sessions
+    }
+
+    /// What people call a provider.
+    #[must_use]
+    pub fn provider_name(&self, name: &ProviderName) -> String {
+        let known = self.connections.catalogue().get(name);
+        known.map_or_else(|| name.to_string(), |provider| provider.display_name.clone())
     }
 
     /// Every connection that the visitor may see, by name, and then every provider that has none yet.
@@ -79,11 +102,18 @@ impl Portal {
             let wanted = !provider.fields.is_empty() || visitor.providers().is_some();
             visitor.may_use(&provider.name) && wanted && !connected(provider) && !taken(provider)
         });
-        let free: Vec<_> =
-            free.map(|provider| Integration { provider: Some(provider.clone()), connection: None }).collect();
-        let known = connections.into_iter().map(|connection| Integration {
-            provider: catalogue.get(&connection.provider).cloned(),
-            connection: Some(connection),
+        let vault = self.enabled_vault(visitor).await?;
+        let vault = vault.as_ref();
+        let mut keys = match vault {
+            Some(_) => self.keys_by_connection(visitor).await?,
+            None => BTreeMap::new(),
+        };
+        let free = free.map(|provider| Integration::of(Some(provider.clone()), None, vault, Vec::new()));
+        let free: Vec<_> = free.collect();
+        let known = connections.into_iter().map(|connection| {
+            let provider = catalogue.get(&connection.provider).cloned();
+            let keys = keys.remove(&connection.name).unwrap_or_default();
+            Integration::of(provider, Some(connection), vault, keys)
         });
         Ok(known.chain(free).collect())
     }
@@ -95,17 +125,23 @@ impl Portal {
     pub async fn integration(&self, visitor: &Visitor, name: &ConnectionName) -> Result<Integration, Error> {
         let catalogue = self.connections.catalogue();
         let connection = self.connections.find_for(visitor, name).await?;
+        let vault = self.enabled_vault(visitor).await?;
         if let Some(connection) = connection {
             let provider = catalogue.get(&connection.provider).cloned();
-            return Ok(Integration { provider, connection: Some(connection) });
+            let keys = match vault {
+                Some(_) => self.keys_of(visitor, &connection).await?,
+                None => Vec::new(),
+            };
+            return Ok(Integration::of(provider, Some(connection), vault.as_ref(), keys));
         }
         let provider: Option<ProviderName> = name.as_str().parse().ok();
         let provider = provider.and_then(|name| catalogue.get(&name));
         let provider = provider.filter(|provider| visitor.may_use(&provider.name)).ok_or(Error::NotFound)?;
-        Ok(Integration { provider: Some(provider.clone()), connection: None })
+        Ok(Integration::of(Some(provider.clone()), None, vault.as_ref(), Vec::new()))
     }
 
-    /// Tries the keys in a form and stores them if the provider takes them.
+    /// Tries the keys in a form and stores them if the provider takes them. Where the organization's own
+    /// vault has them, the connection is made without.
     ///
     /// # Errors
     /// As [`Connections::put`]; [`Error::RateLimited`] if too many were tried in this session.
@@ -116,22 +152,26 @@ impl Portal {
         filled: Filled,
         request_id: Option<RequestId>,
     ) -> Result<(), Error> {
-        let (permit, provider) = self.permit(&visit.visitor, name).await?;
+        let (permit, provider, in_vault) = self.permit(&visit.visitor, name).await?;
         self.sessions.count_attempt(&visit.session).await?;
+        // A form from before the vault was enabled has keys, and is refused.
+        let without = in_vault && filled.fields.iter().all(|(_, value)| value.is_empty());
         let wanted = Wanted {
             provider: Some(provider),
-            credentials: Some(filled.fields),
+            credentials: (!without).then_some(filled.fields),
             label: filled.label,
             verify: true,
         };
         let (answer, verdict) =
             self.connections.put_told(permit, wanted, terms(filled.precondition, request_id)).await?;
         let done = match answer.outcome {
+            _ if without => Done::Connected,
             Outcome::Created => Done::Connected,
             Outcome::Unchanged => Done::Unchanged,
             Outcome::Updated | Outcome::RolledBack | Outcome::Disconnected => Done::Replaced,
         };
-        self.told(visit, name, done, verdict.map(|verdict| verdict.opens).unwrap_or_default()).await;
+        let opens = verdict.map(|verdict| verdict.opens).unwrap_or_default();
+        self.leave(visit, Notice { opens, ..notice(name.as_str(), done) }).await;
         Ok(())
     }
 
@@ -145,7 +185,7 @@ impl Portal {
         name: &ConnectionName,
         request_id: Option<RequestId>,
     ) -> Result<(), Error> {
-        let (permit, _) = self.permit(&visit.visitor, name).await?;
+        let (permit, ..) = self.permit(&visit.visitor, name).await?;
         self.sessions.count_attempt(&visit.session).await?;
         let Verdict { outcome, opens, .. } = self.verifier.verify(&permit, request_id).await?;
         let done = match outcome {
@@ -154,7 +194,7 @@ impl Portal {
             Tried::Unreachable => Done::Unreachable,
             Tried::Unsupported => Done::Unsupported,
         };
-        self.told(visit, name, done, opens).await;
+        self.leave(visit, Notice { opens, ..notice(name.as_str(), done) }).await;
         Ok(())
     }
 
@@ -169,9 +209,9 @@ impl Portal {
         precondition: Precondition,
         request_id: Option<RequestId>,
     ) -> Result<(), Error> {
-        let (permit, _) = self.permit(&visit.visitor, name).await?;
+        let (permit, ..) = self.permit(&visit.visitor, name).await?;
         self.connections.roll_back(permit, terms(precondition, request_id)).await?;
-        self.told(visit, name, Done::RolledBack, Vec::new()).await;
+        self.told(visit, name.as_str(), Done::RolledBack).await;
         Ok(())
     }
 
@@ -186,9 +226,9 @@ impl Portal {
         precondition: Precondition,
         request_id: Option<RequestId>,
     ) -> Result<(), Error> {
-        let (permit, _) = self.permit(&visit.visitor, name).await?;
+        let (permit, ..) = self.permit(&visit.visitor, name).await?;
         self.connections.disconnect(permit, terms(precondition, request_id)).await?;
-        self.told(visit, name, Done::Disconnected, Vec::new()).await;
+        self.told(visit, name.as_str(), Done::Disconnected).await;
         Ok(())
     }
 
@@ -246,19 +286,23 @@ impl Portal {
         Ok(all)
     }
 
-    /// A permit to change a connection, and which provider's it is.
+    /// A permit to change a connection, which provider's it is, and whether its keys are in the vault.
     async fn permit(
         &self,
         visitor: &Visitor,
         name: &ConnectionName,
-    ) -> Result<(Permit<Write>, ProviderName), Error> {
+    ) -> Result<(Permit<Write>, ProviderName, bool), Error> {
+        let Integration { provider, vault, .. } = self.integration(visitor, name).await?;
         // A provider that is not in the catalogue any more has no page.
-        let provider = self.integration(visitor, name).await?.provider.ok_or(Error::NotFound)?.name;
-        Ok((visitor.permit(name.clone(), &provider)?, provider))
+        let provider = provider.ok_or(Error::NotFound)?.name;
+        Ok((visitor.permit(name.clone(), &provider)?, provider, vault.is_some()))
     }
 
-    async fn told(&self, visit: &VisitOpen, name: &ConnectionName, done: Done, opens: Vec<(String, String)>) {
-        let notice = Notice { done, connection: name.as_str().to_owned(), opens };
+    async fn told(&self, visit: &VisitOpen, about: &str, done: Done) {
+        self.leave(visit, notice(about, done)).await;
+    }
+
+    async fn leave(&self, visit: &VisitOpen, notice: Notice) {
         // It is done: that the next page can't tell is no reason to say otherwise.
         if let Err(error) = self.sessions.leave_notice(&visit.session, &notice).await {
             tracing::warn!(session = %visit.session.id, %error, "what was done can't be told on the next page");

@@ -7,6 +7,7 @@
 
 mod change;
 mod reader;
+mod standing;
 
 use std::{sync::Arc, time::Duration};
 

@@ -122,14 +122,22 @@ pub struct Visit {
 pub struct Notice {
     /// What was done.
     pub done: Done,
-    /// With which connection.
+    /// With which connection, or [`Notice::VAULT`].
     pub connection: String,
     /// What the key opens, as far as the provider told.
     #[serde(default)]
     pub opens: Vec<(String, String)>,
+    /// Why the vault failed, if it was tried and did. Repeats nothing of its answer.
+    #[serde(default)]
+    pub fault: Option<String>,
 }
 
-/// What can be done with a connection in the portal.
+impl Notice {
+    /// Stands for the organization's own vault: no connection can be called that.
+    pub const VAULT: &str = "_vault";
+}
+
+/// What can be done with a connection in the portal, and with the organization's own vault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Done {
@@ -151,6 +159,16 @@ pub enum Done {
     RolledBack,
     /// Its keys were erased.
     Disconnected,
+    /// The vault's URL was set.
+    VaultSaved,
+    /// The vault was tried.
+    VaultTested,
+    /// Keys are read from the vault.
+    VaultEnabled,
+    /// Keys are read from the store again.
+    VaultDisabled,
+    /// The vault's URL and token were erased.
+    VaultForgotten,
 }
 
 /// Where a visitor may return to: a page of the app, at an origin that the operator allowed.

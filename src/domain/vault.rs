@@ -25,6 +25,12 @@ use super::{id::OrgId, secret::Version};
 /// The function's source, for an organization to deploy.
 pub const TEMPLATE: &str = include_str!("../../vault/secret-vault-lambda.mjs");
 
+/// The template's version, which its first line ends with.
+#[must_use]
+pub fn template_version() -> &'static str {
+    TEMPLATE.lines().next().and_then(|line| line.rsplit(' ').next()).unwrap_or_default()
+}
+
 /// The most names that one request asks for.
 pub const MOST_KEYS: usize = 100;
 
@@ -61,6 +67,16 @@ pub struct VaultTest {
     pub at: Timestamp,
 }
 
+impl VaultTest {
+    /// Whether the function has a value of that name. Nothing, if the test can't tell: it failed, or the
+    /// connection that the key is for was changed since.
+    #[must_use]
+    pub fn found(&self, name: &KeyName, changed_at: Timestamp) -> Option<bool> {
+        let knows = self.outcome == TestOutcome::Ok && changed_at <= self.at;
+        knows.then(|| !self.missing.iter().any(|missing| missing == name.as_str()))
+    }
+}
+
 /// What a test can tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -85,5 +101,28 @@ impl TestOutcome {
             Self::Unauthorized => "unauthorized",
             Self::BadResponse => "bad_response",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_template_tells_its_version() {
+        assert!(TEMPLATE.contains(&format!("export const VERSION = '{}';", template_version())));
+    }
+
+    #[test]
+    fn a_test_tells_of_the_keys_that_there_were() {
+        let at = Timestamp::UNIX_EPOCH;
+        let (has, lacks) = ("wf_conn_a_token".parse().unwrap(), "wf_conn_b_token".parse().unwrap());
+        let missing = vec!["wf_conn_b_token".to_owned()];
+        let ok = VaultTest { outcome: TestOutcome::Ok, missing, latency_ms: 1, environment: 1, at };
+        assert_eq!((ok.found(&has, at), ok.found(&lacks, at)), (Some(true), Some(false)));
+        let later = at + std::time::Duration::from_secs(1);
+        assert_eq!(ok.found(&has, later), None);
+        let failed = VaultTest { outcome: TestOutcome::Unauthorized, ..ok };
+        assert_eq!(failed.found(&has, at), None);
     }
 }

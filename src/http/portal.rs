@@ -23,6 +23,7 @@ mod routes;
 pub(super) mod security;
 pub(super) mod stop;
 pub(super) mod text;
+pub(super) mod vault;
 
 use askama::Template;
 

@@ -52,6 +52,14 @@ export async function connectLink({ of = org, ...session } = {}) {
   return (await ask('POST', `/v1/orgs/${of}/connect-sessions`, body)).url;
 }
 
+/** Has the vault's function run with these environment variables and no others. */
+export async function setFunction(variables) {
+  const url = new URL('/_control/environment', setting('KEYBROKER_TEST_VAULT'));
+  const headers = { 'content-type': 'application/json' };
+  const answer = await fetch(url, { method: 'PUT', headers, body: JSON.stringify(variables) });
+  assert.ok(answer.ok, `${answer.status}`);
+}
+
 /** A key that no other test has, and that its provider takes until told otherwise. */
 export const newKey = (prefix = 'sk-') => prefix + randomUUID().replaceAll('-', '');
 

@@ -1,7 +1,7 @@
 // With the keyboard alone: everything can be reached, in the order in which it stands, and one sees where one is.
 
 import assert from 'node:assert/strict';
-import { connection, connectLink, credentials, newKey } from './api.mjs';
+import { base, connection, connectLink, credentials, newKey, org } from './api.mjs';
 import { scenario } from './harness.mjs';
 import { address, card, field, openLink, says, shows, VAPI } from './portal.mjs';
 
@@ -126,4 +126,30 @@ scenario('the whole flow with the keyboard alone', async (stage) => {
 
   await tabTo(page, button(page, /^sign out/i), 'Sign out');
   await enter(page);
+});
+
+scenario('the vault with the keyboard alone', async (stage) => {
+  const { page } = await stage.visitor();
+  await openLink(page, await connectLink({ of: `${org}-vault` }));
+  await page.goto(`${base}/portal/security`);
+  const url = field(page, 'Function URL');
+  await tabTo(page, url, 'the function URL');
+  await page.keyboard.type('https://vault.example/');
+  await enter(page);
+  const alert = page.getByRole('alert');
+  assert.ok(await alert.evaluate((it) => it === document.activeElement), 'the focus is on the message');
+  await tabTo(page, button(page, 'Generate token'), 'Generate token');
+  await enter(page, 'Space');
+  const told = page.getByRole('status').filter({ hasText: 'kbv_' });
+  assert.ok(await told.evaluate((it) => it === document.activeElement), 'the focus is on the token');
+  await tabTo(page, button(page, 'Copy AUTH_TOKEN'), 'Copy');
+  await tabTo(page, button(page, 'Test'), 'Test');
+  await enter(page);
+  assert.match(await alert.innerText(), /no function URL yet/i);
+  await tabTo(page, button(page, 'Enable'), 'Enable');
+  await tabTo(page, page.locator('summary').filter({ hasText: 'Forget the vault' }), 'Forget the vault');
+  await page.keyboard.press('Enter');
+  await tabTo(page, button(page, 'Forget'), 'Forget');
+  await enter(page);
+  await says(page, /the vault is forgotten/i);
 });

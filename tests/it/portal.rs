@@ -5,7 +5,7 @@
 
 use std::{net::TcpListener, process::Command};
 
-use crate::support::{Db, Store, TestApp, app::random_bytes, provider, services::root};
+use crate::support::{Db, Store, TestApp, app::random_bytes, provider, services::root, vault::VaultFunction};
 
 /// The whole flow as an admin does it.
 #[tokio::test]
@@ -44,6 +44,13 @@ async fn embed() {
     act("embed").await;
 }
 
+/// The whole flow of the customer vault, with the template really running.
+#[tokio::test]
+async fn vault() {
+    let function = VaultFunction::deploy(&[("AUTH_TOKEN", "")]).await;
+    act_with("vault", &[("KEYBROKER_TEST_VAULT", &format!("http://{}/", function.address))]).await;
+}
+
 #[test]
 fn every_scenario_is_acted() {
     for entry in std::fs::read_dir(root().join("tests/browser")).unwrap() {
@@ -51,12 +58,17 @@ fn every_scenario_is_acted() {
         let acts = || std::fs::read_to_string(&file).unwrap().contains("\nscenario(");
         if file.extension().is_some_and(|extension| extension == "mjs") && acts() {
             let name = file.file_stem().unwrap().to_str().unwrap();
-            assert!(include_str!("portal.rs").contains(&format!("act(\"{name}\")")), "nothing acts {name}");
+            let acted = ["act", "act_with"].map(|act| format!("{act}(\"{name}\""));
+            assert!(acted.iter().any(|act| include_str!("portal.rs").contains(act)), "nothing acts {name}");
         }
     }
 }
 
 async fn act(scenario: &str) {
+    act_with(scenario, &[]).await;
+}
+
+async fn act_with(scenario: &str, environment: &[(&str, &str)]) {
     // localhost is another site than 127.0.0.1, as an app is another site than keybroker.
     let embedding = format!("http://localhost:{}", free_port());
     let settings = [("KEYBROKER_RETURN_URLS", embedding.as_str()), ("KEYBROKER_VERIFY_TIMEOUT", "3s")];
@@ -65,7 +77,7 @@ async fn act(scenario: &str) {
     command
         .args(["--test", "--test-reporter=spec"])
         .arg(root().join(format!("tests/browser/{scenario}.mjs")));
-    command.env("NO_COLOR", "1");
+    command.env("NO_COLOR", "1").envs(environment.iter().copied());
     command.env("KEYBROKER_URL", format!("http://{}", app.address)).env("KEYBROKER_TOKEN", &app.root);
     command.env("KEYBROKER_ORG", &app.org);
     command.env("KEYBROKER_TEST_PROVIDER", format!("{}/_control", provider::base()));

@@ -17,6 +17,7 @@ use crate::support::{
 };
 
 mod refusals;
+mod vault;
 
 const APP: &str = "https://app.example";
 const OPENAI: &str = "/portal/connections/openai";

@@ -12,6 +12,7 @@ use super::{
     notice::Notice,
     provider::{ProviderView, State},
     text::fill,
+    vault::key::KeyView,
 };
 
 /// One connection, or the place for one.
@@ -38,6 +39,10 @@ pub(in crate::http) struct ConnectionPage<'a> {
     pub(in crate::http) fields: Vec<FieldView>,
     /// What was sent beside them, where the provider has free fields.
     pub(in crate::http) free: Vec<FreeRow>,
+    /// Its keys in the organization's own vault, if they are there, or are to be.
+    pub(in crate::http) vault: Option<Keys>,
+    /// What the vault's function was seen to do, in the words of the API.
+    pub(in crate::http) detail: Option<String>,
     /// The version that the page shows. What is sent from it is to change that one only.
     pub(in crate::http) version: Option<String>,
 }
@@ -57,6 +62,17 @@ pub(in crate::http) struct Stored {
     pub(in crate::http) can_roll_back: bool,
 }
 
+/// A connection's keys in the organization's own vault.
+#[derive(Debug, Clone)]
+pub(in crate::http) struct Keys {
+    /// What the function is to have; nothing before the account is connected.
+    pub(in crate::http) names: Vec<KeyView>,
+    /// When that was last looked at.
+    pub(in crate::http) tested_at: Option<Moment>,
+    /// Whether the visitor may see the vault itself.
+    pub(in crate::http) whole: bool,
+}
+
 impl ConnectionPage<'_> {
     const PLACE: Option<Place> = Some(Place::Integrations);
 
@@ -72,7 +88,7 @@ impl ConnectionPage<'_> {
     fn title(&self) -> String {
         match self.state {
             State::NotConnected => self.say(self.frame.t.connect_title),
-            State::NeedsReconnect | State::Connected => self.provider.display_name.clone(),
+            State::NeedsReconnect | State::LacksKey | State::Connected => self.provider.display_name.clone(),
         }
     }
 
@@ -92,18 +108,24 @@ impl ConnectionPage<'_> {
         match self.state {
             State::NotConnected => self.say(t.connect_title),
             State::NeedsReconnect => self.say(t.reconnect_title),
-            State::Connected => t.replace_title.to_owned(),
+            State::Connected | State::LacksKey => t.replace_title.to_owned(),
         }
     }
 
     fn form_intro(&self) -> String {
         let t = self.frame.t;
         self.say(match self.state {
+            _ if self.vault.is_some() => t.in_vault_intro,
             State::NeedsReconnect => t.reconnect_intro,
-            State::Connected => t.replace_intro,
+            State::Connected | State::LacksKey => t.replace_intro,
             State::NotConnected if self.provider.verifies => t.connect_intro,
             State::NotConnected => t.connect_intro_unchecked,
         })
+    }
+
+    /// Keys in the vault are entered there.
+    fn has_form(&self) -> bool {
+        self.vault.is_none() || self.state == State::NotConnected
     }
 
     /// A key that works is not in anybody's way, so its form stays folded until it is wanted.
@@ -119,13 +141,17 @@ impl ConnectionPage<'_> {
     fn submit(&self) -> &'static str {
         match self.state {
             State::NotConnected => self.frame.t.connect,
-            State::NeedsReconnect | State::Connected => self.frame.t.replace,
+            State::NeedsReconnect | State::LacksKey | State::Connected => self.frame.t.replace,
         }
     }
 
     fn busy(&self) -> String {
         let t = self.frame.t;
-        self.say(if self.provider.verifies { t.checking } else { t.storing })
+        self.say(match &self.vault {
+            Some(_) => t.registering,
+            None if self.provider.verifies => t.checking,
+            None => t.storing,
+        })
     }
 
     /// The rows for free fields: what was sent, and empty ones.
@@ -161,11 +187,22 @@ impl ConnectionPage<'_> {
         fields.chain(rows).collect()
     }
 
+    fn test_about(&self) -> String {
+        let t = self.frame.t;
+        self.say(if self.vault.is_some() { t.in_vault_test_about } else { t.test_about })
+    }
+
+    fn disconnect_warning(&self) -> String {
+        let t = self.frame.t;
+        self.say(if self.vault.is_some() { t.in_vault_disconnect_warning } else { t.disconnect_warning })
+    }
+
     /// Where to put right what the notice is about, without anything stored yet.
     fn first_input(&self) -> String {
         let wanted = self.fields.iter().find(|field| field.fault.is_some());
         let secret = self.fields.iter().find(|field| field.secret);
         match wanted.or(secret).or(self.fields.first()) {
+            _ if self.vault.is_some() => "#label".to_owned(),
             Some(field) => format!("#field-{}", field.name),
             None => "#free-name-1".to_owned(),
         }
@@ -176,6 +213,11 @@ impl ConnectionPage<'_> {
         let url = self.frame.return_url()?;
         let connected = self.notice.is_some_and(Notice::is_connected);
         Some(if connected { frame::returning(url, &self.connection) } else { url.to_owned() })
+    }
+
+    /// Whether a popup stays open, for what there is to read.
+    fn tells_keys(&self) -> bool {
+        self.notice.is_some_and(Notice::tells_keys)
     }
 
     /// Who is told, in a popup, that the account is connected.

@@ -79,7 +79,7 @@ impl Card {
     fn go(&self, frame: &Frame) -> &'static str {
         match self.state {
             State::NeedsReconnect => frame.t.go_reconnect,
-            State::Connected => frame.t.go_manage,
+            State::Connected | State::LacksKey => frame.t.go_manage,
             State::NotConnected => frame.t.go_connect,
         }
     }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{frame::Frame, moment::minutes, provider::ProviderView, text::fill};
+use super::{frame::Frame, moment::minutes, provider::ProviderView, text::fill, vault::notice::VaultNotice};
+#[cfg(test)]
+use crate::domain::vault::Trouble;
 
 /// What came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +51,16 @@ pub(in crate::http) enum Notice {
     TooLarge,
     /// Too many attempts; that is how long to wait.
     TooManyAttempts(Duration),
+    /// The account is connected; its keys are in the organization's own vault.
+    Registered,
+    /// It is disconnected; its keys stay in the vault.
+    DisconnectedInVault,
+    /// The provider refused the key in the vault.
+    KeyInVaultRejected,
+    /// The keys are in the vault, so none was taken.
+    KeysInVault,
+    /// What there is to say of the vault itself.
+    Vault(VaultNotice),
 }
 
 /// How it looks, and whether it is read out at once.
@@ -79,7 +91,7 @@ impl Tone {
 
 impl Notice {
     #[cfg(test)]
-    pub(super) const ALL: [Self; 21] = [
+    pub(super) const ALL: [Self; 26] = [
         Self::Connected,
         Self::Replaced,
         Self::Unchanged,
@@ -101,6 +113,11 @@ impl Notice {
         Self::ScheduledForDeletion,
         Self::TooLarge,
         Self::TooManyAttempts(Duration::from_secs(90)),
+        Self::Registered,
+        Self::DisconnectedInVault,
+        Self::KeyInVaultRejected,
+        Self::KeysInVault,
+        Self::Vault(VaultNotice::Trouble(Trouble::KeyNotFound)),
     ];
 
     pub(super) const fn tone(self) -> Tone {
@@ -110,20 +127,23 @@ impl Notice {
             | Self::Unchanged
             | Self::TestedValid
             | Self::RolledBack
-            | Self::Disconnected => Tone::Good,
+            | Self::Disconnected
+            | Self::Registered
+            | Self::DisconnectedInVault => Tone::Good,
             Self::NoTest => Tone::Neutral,
+            Self::Vault(notice) => notice.tone(),
             _ => Tone::Bad,
         }
     }
 
     /// Whether the app can go on with the account.
     pub(super) const fn is_connected(self) -> bool {
-        matches!(self, Self::Connected | Self::Replaced | Self::Unchanged)
+        matches!(self, Self::Connected | Self::Replaced | Self::Unchanged | Self::Registered)
     }
 
     /// Whether the form may have been refused, so that it has to be open.
     pub(super) fn is_about_form(self) -> bool {
-        self.tone() == Tone::Bad && !matches!(self, Self::TestUnreachable | Self::NoPrevious)
+        self.tone() == Tone::Bad && !matches!(self, Self::TestUnreachable | Self::NoPrevious | Self::Vault(_))
     }
 
     /// Whether the same key may do if it is entered again.
@@ -133,7 +153,12 @@ impl Notice {
 
     /// Whether another test may tell more.
     pub(super) const fn wants_test(self) -> bool {
-        matches!(self, Self::TestUnreachable)
+        matches!(self, Self::TestUnreachable | Self::Vault(VaultNotice::Trouble(_)))
+    }
+
+    /// Whether there is more to read before the app goes on: names of keys.
+    pub(super) const fn tells_keys(self) -> bool {
+        matches!(self, Self::Registered)
     }
 
     pub(super) fn title(self, frame: &Frame, provider: &ProviderView) -> String {
@@ -144,6 +169,7 @@ impl Notice {
         let text = self.texts(frame, provider).1;
         match self {
             Self::TooManyAttempts(wait) => fill(text, &[("minutes", &minutes(wait))]),
+            Self::Vault(notice) => notice.words(frame),
             _ => frame.of(text, &provider.display_name),
         }
     }
@@ -173,6 +199,11 @@ impl Notice {
             Self::ScheduledForDeletion => (t.being_deleted_title, t.being_deleted_body),
             Self::TooLarge => (t.too_large_title, t.too_large_body),
             Self::TooManyAttempts(_) => (t.attempts_title, t.attempts_body),
+            Self::Registered => (t.connected_title, t.registered_body),
+            Self::DisconnectedInVault => (t.disconnected_title, t.in_vault_disconnected_body),
+            Self::KeyInVaultRejected => (t.in_vault_rejected_title, t.in_vault_rejected_body),
+            Self::KeysInVault => (t.keys_in_vault_title, t.keys_in_vault_body),
+            Self::Vault(notice) => (notice.title(frame), ""),
         }
     }
 }

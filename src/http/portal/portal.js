@@ -46,6 +46,29 @@
     });
   }
 
+  /* Copy. Where a browser does not let us, the text is marked for the reader to do it. */
+  for (const button of all("[data-copy]")) {
+    const source = document.getElementById(button.dataset.copy);
+    const word = button.querySelector("[data-done]");
+    const name = word.textContent;
+    button.addEventListener("click", async () => {
+      try {
+        await navigator.clipboard.writeText(source.textContent);
+        word.textContent = word.dataset.done;
+        setTimeout(() => (word.textContent = name), 2000);
+      } catch {
+        getSelection().selectAllChildren(source);
+      }
+    });
+  }
+
+  /* What is shown once is not shown again by loading the page anew, nor by coming back to it. */
+  const { address } = document.body.dataset;
+  if (address) {
+    history.replaceState(null, "", address);
+    addEventListener("pagehide", () => document.querySelector(".token")?.remove());
+  }
+
   /* The format, while typing. A fault shows once the reader has stopped, and goes at once. */
   const whole = (input) => {
     try {
@@ -152,7 +175,7 @@
     }
     if (returnOrigin) {
       window.opener.postMessage({ source: "keybroker", status: "connected", connection }, returnOrigin);
-      setTimeout(() => window.close(), 1500);
+      if (!("stay" in document.body.dataset)) setTimeout(() => window.close(), 1500);
     }
   }
 })();

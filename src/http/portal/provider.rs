@@ -3,9 +3,12 @@
 use url::Url;
 
 use super::{frame::Frame, text::Texts};
-use crate::domain::{
-    connection::Status,
-    provider::{Category, Provider},
+use crate::{
+    broker::portal::{InVault, Integration},
+    domain::{
+        connection::Status,
+        provider::{Category, Provider},
+    },
 };
 
 /// What pages show of a provider.
@@ -86,28 +89,33 @@ pub(super) fn monogram(name: &str) -> String {
 pub(in crate::http) enum State {
     /// The provider refuses the key.
     NeedsReconnect,
+    /// The organization's own vault lacks a key of it.
+    LacksKey,
     /// All is well.
     Connected,
     /// Never connected, or disconnected.
     NotConnected,
 }
 
-impl From<Status> for State {
-    fn from(status: Status) -> Self {
-        match status {
-            Status::Active => Self::Connected,
-            Status::NeedsReconnect => Self::NeedsReconnect,
-            Status::Disconnected => Self::NotConnected,
+impl State {
+    /// How a provider stands, and maybe the connection to it.
+    pub(in crate::http) fn of(integration: &Integration) -> Self {
+        let lacks_key = integration.vault.as_ref().is_some_and(InVault::lacks_key);
+        match integration.connection.as_ref().map(|connection| connection.status) {
+            None | Some(Status::Disconnected) => Self::NotConnected,
+            Some(Status::Active) if lacks_key => Self::LacksKey,
+            Some(Status::Active) => Self::Connected,
+            Some(Status::NeedsReconnect) => Self::NeedsReconnect,
         }
     }
-}
 
-impl State {
-    pub(super) const ALL: [Self; 3] = [Self::NeedsReconnect, Self::Connected, Self::NotConnected];
+    pub(super) const ALL: [Self; 4] =
+        [Self::NeedsReconnect, Self::LacksKey, Self::Connected, Self::NotConnected];
 
     pub(super) fn words(self, frame: &Frame) -> &'static str {
         match self {
             Self::NeedsReconnect => frame.t.state_needs_reconnect,
+            Self::LacksKey => frame.t.state_lacks_key,
             Self::Connected => frame.t.state_connected,
             Self::NotConnected => frame.t.state_not_connected,
         }
@@ -115,7 +123,7 @@ impl State {
 
     pub(super) const fn class(self) -> &'static str {
         match self {
-            Self::NeedsReconnect => "needs",
+            Self::NeedsReconnect | Self::LacksKey => "needs",
             Self::Connected => "good",
             Self::NotConnected => "off",
         }

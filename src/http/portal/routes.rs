@@ -8,6 +8,7 @@ mod connection;
 mod entry;
 mod form;
 mod lists;
+mod vault;
 mod visit;
 
 use std::sync::Arc;
@@ -100,7 +101,14 @@ pub(in crate::http) fn routes(pages: &PortalPages) -> Router<AppState> {
             get(connection::go_back).post(connection::disconnect),
         )
         .route("/portal/activity", get(lists::show_activity))
-        .route("/portal/security", get(lists::show_security))
+        .route("/portal/security", get(vault::show))
+        .route("/portal/security/secret-vault-lambda.mjs", get(vault::download))
+        .route("/portal/security/vault/url", get(vault::go_back).post(vault::save_url))
+        .route("/portal/security/vault/token", get(vault::go_back).post(vault::make_token))
+        .route("/portal/security/vault/test", get(vault::go_back).post(vault::test))
+        .route("/portal/security/vault/enable", get(vault::go_back).post(vault::enable))
+        .route("/portal/security/vault/disable", get(vault::go_back).post(vault::disable))
+        .route("/portal/security/vault/forget", get(vault::go_back).post(vault::forget))
         .route("/portal/sign-out", get(lists::go_to_start).post(entry::sign_out))
         .route("/portal/{*rest}", any(lists::no_such_page))
         .layer(from_fn_with_state(pages.clone(), guard));

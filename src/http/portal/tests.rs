@@ -1,6 +1,6 @@
 mod samples;
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path, sync::LazyLock};
 
 use regex::Regex;
 
@@ -12,13 +12,31 @@ use super::{
     provider::TILES,
     text::Language,
 };
-use crate::domain::colour::{Colour, READABLE};
+use crate::domain::{
+    clock::CountingRandom,
+    colour::{Colour, READABLE},
+    vault::{Trouble, VaultToken},
+};
 use samples::{Sample, Samples};
 
 const HOSTILE: &str = r#""><script>alert(1)</script><b onclick=x style='y'>'{app}"#;
 
-fn pages() -> Vec<Sample> {
+/// Made once: there are many.
+static PAGES: LazyLock<Vec<Sample>> = LazyLock::new(|| {
     Language::ALL.into_iter().flat_map(|language| Samples::new(language, None, None).all()).collect()
+});
+
+fn pages() -> impl Iterator<Item = (&'static str, &'static str)> {
+    PAGES.iter().map(|(name, page)| (name.as_str(), page.as_str()))
+}
+
+/// The first half, as [`Language::ALL`] begins with it.
+fn english_pages() -> impl Iterator<Item = (&'static str, &'static str)> {
+    pages().take(PAGES.len() / Language::ALL.len())
+}
+
+fn english_page(name: &str) -> &'static str {
+    english_pages().find(|(known, _)| *known == name).unwrap().1
 }
 
 fn hostile_pages() -> Vec<Sample> {
@@ -56,19 +74,19 @@ fn nothing_is_inline_and_nothing_comes_from_elsewhere() {
     for (name, page) in pages() {
         assert!(!page.contains("<style") && !page.contains(" style="), "{name} has style of its own");
         assert!(!page.contains("javascript:") && !page.contains("data:"), "{name} has a URL that runs");
-        for tag in tags(&page, &[]) {
+        for tag in tags(page, &[]) {
             assert!(!tag.contains(" on"), "{name} has a handler: {tag}");
         }
-        for tag in tags(&page, &["script", "link", "img", "iframe", "object", "embed", "source"]) {
+        for tag in tags(page, &["script", "link", "img", "iframe", "object", "embed", "source"]) {
             let url = attribute(tag, "src").or(attribute(tag, "href")).unwrap();
             assert!(url.starts_with("/portal/assets/"), "{name}: {tag}");
         }
-        for tag in tags(&page, &["form"]) {
+        for tag in tags(page, &["form"]) {
             assert_eq!(attribute(tag, "method"), Some("post"), "{name}: {tag}");
             let action = attribute(tag, "action");
             assert!(action.is_none_or(|action| action.starts_with("/portal/")), "{name}: {tag}");
         }
-        for tag in tags(&page, &["a"]).into_iter().filter(|tag| tag.contains("_blank")) {
+        for tag in tags(page, &["a"]).into_iter().filter(|tag| tag.contains("_blank")) {
             assert_eq!(attribute(tag, "rel"), Some("noopener noreferrer"), "{name}: {tag}");
         }
     }
@@ -78,7 +96,7 @@ fn nothing_is_inline_and_nothing_comes_from_elsewhere() {
 
 #[test]
 fn every_form_of_someone_signed_in_has_the_csrf_token() {
-    for (name, page) in pages().into_iter().filter(|(name, _)| !name.starts_with("opening")) {
+    for (name, page) in pages().filter(|(name, _)| !name.starts_with("opening")) {
         for form in page.split("<form").skip(1) {
             let form = form.split("</form>").next().unwrap();
             assert!(
@@ -93,7 +111,7 @@ fn every_form_of_someone_signed_in_has_the_csrf_token() {
 fn a_secret_is_never_in_a_page() {
     for (name, page) in pages() {
         assert!(!page.contains("SECRET-VALUE"), "{name} shows a secret");
-        for tag in tags(&page, &["input"]).into_iter().filter(|tag| tag.contains("type=\"password\"")) {
+        for tag in tags(page, &["input"]).into_iter().filter(|tag| tag.contains("type=\"password\"")) {
             assert!(attribute(tag, "value").is_none(), "{name}: {tag}");
             assert_eq!(attribute(tag, "autocomplete"), Some("off"), "{name}: {tag}");
         }
@@ -103,13 +121,13 @@ fn a_secret_is_never_in_a_page() {
 #[test]
 fn every_input_has_its_label_and_every_reference_its_target() {
     for (name, page) in pages() {
-        let all = tags(&page, &[]);
+        let all = tags(page, &[]);
         let ids: Vec<_> = all.iter().filter_map(|tag| attribute(tag, "id")).collect();
         let distinct: BTreeSet<_> = ids.iter().copied().collect();
         assert_eq!(ids.len(), distinct.len(), "{name} has an id twice: {ids:?}");
         let labelled: BTreeSet<_> =
-            tags(&page, &["label"]).into_iter().filter_map(|tag| attribute(tag, "for")).collect();
-        for tag in tags(&page, &["input"]).into_iter().filter(|tag| !tag.contains("type=\"hidden\"")) {
+            tags(page, &["label"]).into_iter().filter_map(|tag| attribute(tag, "for")).collect();
+        for tag in tags(page, &["input"]).into_iter().filter(|tag| !tag.contains("type=\"hidden\"")) {
             let id = attribute(tag, "id").unwrap_or_else(|| panic!("{name}: {tag} has no id"));
             assert!(labelled.contains(id), "{name}: {id} has no label");
         }
@@ -129,7 +147,7 @@ fn every_input_has_its_label_and_every_reference_its_target() {
 fn a_page_has_one_heading_and_skips_no_level() {
     for (name, page) in pages() {
         let levels: Vec<u32> =
-            tags(&page, &["h1", "h2", "h3", "h4"]).iter().map(|tag| tag[1..2].parse().unwrap()).collect();
+            tags(page, &["h1", "h2", "h3", "h4"]).iter().map(|tag| tag[1..2].parse().unwrap()).collect();
         assert_eq!(levels.iter().filter(|level| **level == 1).count(), 1, "{name}");
         assert!(levels.windows(2).all(|pair| pair[1] <= pair[0] + 1), "{name}: {levels:?}");
         assert!(page.contains("<main id=\"content\""), "{name}");
@@ -139,7 +157,7 @@ fn a_page_has_one_heading_and_skips_no_level() {
 
 #[test]
 fn a_failure_is_an_alert_and_a_success_leads_back() {
-    for (name, page) in Samples::new(Language::English, None, None).all() {
+    for (name, page) in english_pages() {
         if let Some(after) = name.strip_prefix("connect-") {
             let failed = ["rejected", "wrong", "unreachable"].contains(&after);
             assert_eq!(page.contains("role=\"alert\""), failed, "{name}");
@@ -148,7 +166,8 @@ fn a_failure_is_an_alert_and_a_success_leads_back() {
         let told = page.contains(r#" data-return-origin="https://app.example""#);
         assert_eq!(
             told,
-            ["connected-now", "notice-00", "notice-01", "notice-02"].contains(&name.as_str()),
+            ["connected-now", "notice-00", "notice-01", "notice-02", "notice-21", "vault-registered"]
+                .contains(&name),
             "{name}"
         );
         assert_eq!(told, page.contains("status=connected&#38;connection=vapi"), "{name}");
@@ -158,8 +177,7 @@ fn a_failure_is_an_alert_and_a_success_leads_back() {
 
 #[test]
 fn what_is_no_secret_is_kept_and_what_is_wrong_is_told_at_its_field() {
-    let pages = Samples::new(Language::English, None, None).all();
-    let page = &pages.iter().find(|(name, _)| name == "connect-wrong").unwrap().1;
+    let page = english_page("connect-wrong");
     let inputs = tags(page, &["input"]);
     let input = |name: &str| {
         let id = format!("field-{name}");
@@ -172,6 +190,67 @@ fn what_is_no_secret_is_kept_and_what_is_wrong_is_told_at_its_field() {
         assert!(attribute(tag, "aria-describedby").unwrap().contains(&format!("fault-{id}")));
         assert!(!page.contains(&format!("id=\"fault-{id}\"></p>")), "{id} has no words");
     }
+}
+
+#[test]
+fn the_table_of_troubles_says_what_the_api_says() {
+    let page = english_page("security-aws");
+    for trouble in Trouble::ALL {
+        for text in [trouble.title(), trouble.cause(), trouble.remedy()] {
+            let text = text.replace('\'', "&#39;");
+            assert!(page.contains(&text), "the page does not say: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_token_is_in_one_page_once() {
+    let token = VaultToken::generate(&CountingRandom::default());
+    for (name, page) in pages() {
+        let shown = usize::from(name.starts_with("security-token"));
+        assert_eq!(page.matches(token.reveal()).count(), shown, "{name}");
+        assert_eq!(page.contains(" data-address=\"/portal/security\""), shown == 1, "{name}");
+    }
+}
+
+#[test]
+fn what_is_to_be_copied_is_there() {
+    for (name, page) in pages() {
+        let all = tags(page, &[]);
+        for source in all.iter().filter_map(|tag| attribute(tag, "data-copy")) {
+            assert!(all.iter().any(|tag| attribute(tag, "id") == Some(source)), "{name}: {source}");
+        }
+    }
+    let page = english_page("security-configured");
+    assert_eq!(tags(page, &["button"]).iter().filter(|tag| tag.contains("data-copy")).count(), 6);
+}
+
+#[test]
+fn a_connection_in_the_vault_takes_no_key_and_names_those_that_it_needs() {
+    for name in ["vault-connect", "vault-registered", "vault-lacks-key", "vault-reconnect", "vault-troubled"]
+    {
+        let page = english_page(name);
+        assert!(!page.contains("type=\"password\"") && !page.contains("/rollback\""), "{name}");
+        let fresh = name == "vault-connect";
+        assert_eq!(page.contains("<button class=\"main\">Connect</button>"), fresh, "{name}");
+        assert_eq!(page.contains("wf_conn_mail_token"), !fresh, "{name}");
+        assert!(!page.contains(">Replace</button>"), "{name}");
+    }
+    assert!(english_page("vault-registered").contains(" data-stay"));
+    assert!(!english_page("connected-now").contains(" data-stay"));
+}
+
+#[test]
+fn the_steps_tell_which_are_taken_and_which_is_next() {
+    let states = |name: &str| -> Vec<&'static str> {
+        let page = english_page(name);
+        let titles = page.split("<span class=\"ordinal\"").skip(1);
+        let title = titles.map(|rest| rest.split("</h3>").next().unwrap().to_owned());
+        title.map(|it| ["Done", "Next"].into_iter().find(|word| it.contains(word)).unwrap_or("")).collect()
+    };
+    assert_eq!(states("security-aws"), ["Next", "", "", "", "", "", ""]);
+    assert_eq!(states("security-configured"), ["Done", "Done", "Next", "Done", "Done", "Done", ""]);
+    assert_eq!(states("security-enabled"), ["Done", "Done", "Next", "Done", "Done", "Done", "Done"]);
 }
 
 #[test]

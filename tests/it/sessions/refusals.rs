@@ -38,6 +38,10 @@ async fn a_form_from_elsewhere_changes_nothing() {
             (format!("{VAPI}/rollback"), &[]),
             (format!("{VAPI}/disconnect"), &[]),
             ("/portal/sign-out".to_owned(), &[]),
+            ("/portal/security/vault/url".to_owned(), &[("url", "http://127.0.0.1:1/")]),
+            ("/portal/security/vault/token".to_owned(), &[]),
+            ("/portal/security/vault/enable".to_owned(), &[]),
+            ("/portal/security/vault/forget".to_owned(), &[]),
         ] {
             let mut call = form(mine.call(Method::POST, &path), token, fields);
             for (name, value) in &headers {
@@ -56,6 +60,7 @@ async fn a_form_from_elsewhere_changes_nothing() {
     assert_eq!(got.header("location"), Some(VAPI));
     assert_eq!(app.private_key().await, "sk-stays-0123456789");
     assert_eq!(app.history("vapi").await.len(), 1, "nothing was done");
+    app.get(&format!("/v1/orgs/{}/vault", app.org)).send().await.expect(404);
 
     // Unchanged it goes through, as browsers send it with and without an opaque origin.
     for headers in

@@ -6,9 +6,11 @@ use std::{
 };
 
 use axum::{
+    Json,
     body::Body,
     extract::{Request, State},
     http::{HeaderValue, Method, Response, header::HOST},
+    routing::put,
 };
 use serde_json::{Map, Value, json};
 
@@ -17,6 +19,16 @@ use super::{
     client::{Call, forward},
     services::ministack,
 };
+
+/// Where tests that are not in this process `PUT` the function's environment, as an object of texts.
+const CONTROL: &str = "/_control/environment";
+
+/// What stands before a function.
+#[derive(Clone)]
+struct Front {
+    host: HeaderValue,
+    path: String,
+}
 
 /// A function of the test's own. Dropped, it is deleted.
 pub(crate) struct VaultFunction {
@@ -53,7 +65,8 @@ impl VaultFunction {
         }
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = axum::Router::new().fallback(pass).with_state(HeaderValue::try_from(host).unwrap());
+        let front = Front { host: HeaderValue::try_from(host).unwrap(), path: path.clone() };
+        let router = axum::Router::new().route(CONTROL, put(control)).fallback(pass).with_state(front);
         let front = async { axum::serve(listener, router).await.unwrap() };
         #[expect(clippy::disallowed_methods, reason = "aborted when the function is dropped")]
         let front = tokio::spawn(front);
@@ -62,8 +75,7 @@ impl VaultFunction {
 
     /// From now on it has these environment variables and no others.
     pub(crate) async fn set(&self, variables: &[(&str, &str)]) {
-        let configuration = json!({"Environment": environment(variables)});
-        lambda(Method::PUT, &format!("{}/configuration", self.path), &configuration).await;
+        configure(&self.path, environment(variables)).await;
     }
 }
 
@@ -85,6 +97,15 @@ fn environment(variables: &[(&str, &str)]) -> Value {
     json!({"Variables": variables})
 }
 
+async fn configure(path: &str, environment: Value) {
+    let configuration = json!({"Environment": environment});
+    lambda(Method::PUT, &format!("{path}/configuration"), &configuration).await;
+}
+
+async fn control(State(front): State<Front>, Json(variables): Json<Value>) {
+    configure(&front.path, json!({"Variables": variables})).await;
+}
+
 /// Lambda's own API, which the emulator opens to everyone.
 async fn lambda(method: Method, path: &str, body: &Value) -> Value {
     let reply = Call::new(ministack().address, method, path).json(body).send().await;
@@ -93,7 +114,7 @@ async fn lambda(method: Method, path: &str, body: &Value) -> Value {
 }
 
 /// The emulator knows a function by the host that it is asked for.
-async fn pass(State(host): State<HeaderValue>, mut request: Request) -> Response<Body> {
+async fn pass(State(Front { host, .. }): State<Front>, mut request: Request) -> Response<Body> {
     request.headers_mut().insert(HOST, host);
     forward(ministack().address, request).await
 }

@@ -180,7 +180,13 @@ async fn state(folder: &Path, clock: Arc<ManualClock>) -> (AppState, ReadRecorde
     let looks = Looks { app_name: None, logo_url: None, accent: None };
     let store_reads = StoreReads { at_once: NonZeroU32::MIN, wait: hour };
     let state = AppState {
-        portal: Portal::new(connections.clone(), verifier.clone(), events.clone(), sessions.clone()),
+        portal: Portal::new(
+            connections.clone(),
+            verifier.clone(),
+            events.clone(),
+            sessions.clone(),
+            vaults.clone(),
+        ),
         pages: PortalPages::new("http://x", looks, false),
         credentials: CredentialReader::new(credentials::Parts {
             index: index.clone(),

@@ -12,12 +12,13 @@ use super::{
     PortalPages,
     answer::{Segment, page, see_other},
     form::{Form, Sent},
+    vault::{self, detail},
     visit::Visit,
 };
 use crate::{
     broker::{
         error::{Conflict, Error},
-        portal::{Filled, Integration, Portal},
+        portal::{Filled, InVault, Integration, Portal},
         write::LabelChange,
     },
     domain::{
@@ -28,7 +29,7 @@ use crate::{
         session::Done,
     },
     http::portal::{
-        connection::{ConnectionPage, Stored},
+        connection::{ConnectionPage, Keys, Stored},
         field::{FIELD_PREFIX, FREE_NAME, FREE_VALUE, Fault, FieldView, FreeRow, StoredField},
         notice::Notice,
         provider::{ProviderView, State as Standing},
@@ -50,7 +51,7 @@ pub(super) async fn show(
         portal.sessions().clear_notice(&visit.open.session).await.map_err(failure)?;
     }
     let (notice, opens) = match told {
-        Some(told) => (Some(words(told.done)), told.opens),
+        Some(told) => (words(told.done, target.vault.is_some()), told.opens),
         None => (None, Vec::new()),
     };
     Ok(target.page(&visit, StatusCode::OK, View { notice, opens, ..View::default() }))
@@ -123,6 +124,8 @@ struct Target {
     name: ConnectionName,
     provider: Provider,
     connection: Option<Connection>,
+    vault: Option<InVault>,
+    standing: Standing,
     connected: Option<(String, Timestamp)>,
 }
 
@@ -133,23 +136,25 @@ struct View {
     opens: Vec<(String, String)>,
     shown: Option<Shown>,
     faults: Vec<FieldError>,
+    detail: Option<String>,
 }
 
 impl Target {
     async fn of(portal: &Portal, visit: &Visit, name: &ConnectionName) -> Result<Self, Error> {
-        let Integration { provider, connection } = portal.integration(&visit.open.visitor, name).await?;
+        let found = portal.integration(&visit.open.visitor, name).await?;
+        let standing = Standing::of(&found);
+        let Integration { provider, connection, vault } = found;
         // A provider that is not in the catalogue any more has no form.
         let provider = provider.ok_or(Error::NotFound)?;
         let connected = match &connection {
             Some(_) => portal.connected_by(&visit.open.visitor, name).await?,
             None => None,
         };
-        Ok(Self { name: name.clone(), provider, connection, connected })
+        Ok(Self { name: name.clone(), provider, connection, vault, standing, connected })
     }
 
     fn page(self, visit: &Visit, status: StatusCode, view: View) -> Response {
         let connection = self.connection.as_ref();
-        let standing = connection.map_or(Standing::NotConnected, |connection| connection.status.into());
         let kept = connection.filter(|connection| !connection.is_disconnected());
         let stored = kept.map(|connection| self.stored(connection));
         let label = match &view.shown {
@@ -171,11 +176,17 @@ impl Target {
             free: shown.free.iter().map(|name| free_row(name, &view.faults)).collect(),
             provider: ProviderView::from(&self.provider),
             connection: self.name.to_string(),
-            state: standing,
+            state: self.standing,
             label,
             notice: view.notice,
             opens: view.opens,
             stored,
+            vault: self.vault.as_ref().map(|vault| Keys {
+                names: vault.keys.iter().map(Into::into).collect(),
+                tested_at: vault.tested_at.map(Into::into),
+                whole: visit.open.visitor.providers().is_none(),
+            }),
+            detail: view.detail,
             version: connection.map(|connection| connection.version.to_string()),
         };
         page(status, &page_view)
@@ -194,7 +205,7 @@ impl Target {
             verified_at: connection.verified_at.map(Into::into),
             connected_at: self.connected.as_ref().map(|(_, at)| (*at).into()),
             connected_by: self.connected.as_ref().map(|(who, _)| who.clone()),
-            can_roll_back: connection.previous.is_some(),
+            can_roll_back: connection.previous.is_some() && self.vault.is_none(),
         }
     }
 }
@@ -221,12 +232,13 @@ async fn outcome(
     let Err(error) = done else { return Ok(visit.to_connection(name.as_str())) };
     let failure = |error| visit.desk.failure(&error);
     let Some((status, notice)) = refusal(&error) else { return Err(failure(error)) };
+    let detail = detail(&error);
     let faults = match error {
         Error::InvalidCredentials(faults) => faults,
         _ => Vec::new(),
     };
     let target = Target::of(portal, visit, name).await.map_err(failure)?;
-    Ok(target.page(visit, status, View { notice: Some(notice), shown, faults, ..View::default() }))
+    Ok(target.page(visit, status, View { notice: Some(notice), shown, faults, detail, ..View::default() }))
 }
 
 /// What was sent and is no secret, to be shown again.
@@ -327,8 +339,11 @@ fn free_row(name: &str, faults: &[FieldError]) -> FreeRow {
     FreeRow { name: name.to_owned(), fault: fault.or(name.is_empty().then_some(Fault::Unnamed)) }
 }
 
-fn words(done: Done) -> Notice {
-    match done {
+fn words(done: Done, in_vault: bool) -> Option<Notice> {
+    Some(match done {
+        Done::Connected | Done::Unchanged if in_vault => Notice::Registered,
+        Done::Disconnected if in_vault => Notice::DisconnectedInVault,
+        Done::Invalid if in_vault => Notice::KeyInVaultRejected,
         Done::Connected => Notice::Connected,
         Done::Replaced => Notice::Replaced,
         Done::Unchanged => Notice::Unchanged,
@@ -338,7 +353,12 @@ fn words(done: Done) -> Notice {
         Done::Unsupported => Notice::NoTest,
         Done::RolledBack => Notice::RolledBack,
         Done::Disconnected => Notice::Disconnected,
-    }
+        Done::VaultSaved
+        | Done::VaultTested
+        | Done::VaultEnabled
+        | Done::VaultDisabled
+        | Done::VaultForgotten => return None,
+    })
 }
 
 /// What a form says of a failure, and with which status; nothing where a page of its own does.
@@ -346,16 +366,17 @@ fn refusal(error: &Error) -> Option<(StatusCode, Notice)> {
     Some(match error {
         Error::InvalidCredentials(_) => (StatusCode::UNPROCESSABLE_ENTITY, Notice::WrongFormat),
         Error::KeyRejected(_) => (StatusCode::UNPROCESSABLE_ENTITY, Notice::KeyRejected),
-        Error::ProviderUnreachable(_) | Error::Vault(_) => (StatusCode::BAD_GATEWAY, Notice::Unreachable),
+        Error::ProviderUnreachable(_) => (StatusCode::BAD_GATEWAY, Notice::Unreachable),
         Error::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, Notice::Changed),
-        Error::Conflict(
-            Conflict::WriteUnderWay
-            | Conflict::IdempotencyKeyReused
-            | Conflict::KeysInVault
-            | Conflict::VaultChangeUnderWay
-            | Conflict::NoVaultToken
-            | Conflict::NoVaultUrl,
-        ) => (StatusCode::CONFLICT, Notice::WriteUnderWay),
+        Error::Conflict(Conflict::WriteUnderWay | Conflict::IdempotencyKeyReused) => {
+            (StatusCode::CONFLICT, Notice::WriteUnderWay)
+        }
+        Error::Conflict(Conflict::KeysInVault) => (StatusCode::CONFLICT, Notice::KeysInVault),
+        Error::Vault(_)
+        | Error::Conflict(Conflict::VaultChangeUnderWay | Conflict::NoVaultToken | Conflict::NoVaultUrl) => {
+            let (status, notice) = vault::refusal(error)?;
+            (status, Notice::Vault(notice))
+        }
         Error::Conflict(Conflict::OtherProvider) => (StatusCode::CONFLICT, Notice::OtherProvider),
         Error::Conflict(Conflict::NothingToRollBackTo) => (StatusCode::CONFLICT, Notice::NoPrevious),
         Error::ScheduledForDeletion => (StatusCode::CONFLICT, Notice::ScheduledForDeletion),

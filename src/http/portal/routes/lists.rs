@@ -1,4 +1,4 @@
-//! The pages that list: integrations, activity, and where keys are kept.
+//! The pages that list: integrations and activity.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,6 @@ use crate::{
             activity::{Activity, Line, Who},
             integrations::{Card, Integrations},
             provider::{ProviderView, State as CardState},
-            security::Security,
             stop::Why,
         },
         v1::{read_cursor, write_cursor},
@@ -68,7 +67,7 @@ fn card(integration: &Integration) -> Option<Card> {
         connection: name(integration)?,
         provider: ProviderView::from(integration.provider.as_ref()?),
         label: connection.and_then(|connection| Some(connection.label.as_ref()?.as_str().to_owned())),
-        state: connection.map_or(CardState::NotConnected, |connection| connection.status.into()),
+        state: CardState::of(integration),
         verified_at: connection.and_then(|connection| connection.verified_at).map(Into::into),
     })
 }
@@ -146,10 +145,4 @@ pub(super) async fn go_to_start(State(pages): State<PortalPages>) -> Response {
 /// No such page.
 pub(super) async fn no_such_page(State(pages): State<PortalPages>, parts: Parts) -> Response {
     Desk::of(&pages, &parts).stop(StatusCode::NOT_FOUND, Why::NotFound)
-}
-
-/// Where keys are kept.
-pub(super) async fn show_security(visit: Visit) -> Response {
-    let kept = visit.desk.pages.0.kept;
-    page(StatusCode::OK, &Security { frame: visit.desk.frame(Some(&visit.visitor)), kept })
 }

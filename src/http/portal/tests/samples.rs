@@ -1,11 +1,14 @@
 //! Every page in every state that looks different, for the checks and for the eye.
 
+mod vault;
+
 use std::time::Duration;
 
 use crate::{
     domain::{
         connection::Shown,
         provider::{Catalogue, Provider},
+        vault::Trouble,
     },
     http::portal::{
         Page,
@@ -19,9 +22,9 @@ use crate::{
         notice::Notice,
         opening::Opening,
         provider::{ProviderView, State},
-        security::{Kept, Security},
         stop::{Stop, Why},
         text::Language,
+        vault::notice::VaultNotice,
     },
 };
 
@@ -85,9 +88,8 @@ impl Samples {
             ("integrations-none".into(), self.integrations(&[], false).html()),
             ("activity".into(), self.activity(EVENTS).html()),
             ("activity-empty".into(), self.activity(&[]).html()),
-            ("security-aws".into(), Security { frame: self.frame(), kept: Kept::Aws }.html()),
-            ("security-local".into(), Security { frame: self.frame(), kept: Kept::Local }.html()),
         ];
+        pages.extend(self.vaults());
         pages.extend(self.connections());
         pages.extend(Notice::ALL.iter().enumerate().map(|(number, notice)| {
             let mut page = self.connection("vapi", State::Connected);
@@ -114,6 +116,11 @@ impl Samples {
         connected.opens = [("Organization", "Northwind Labs"), ("Assistants", "12"), ("Phone numbers", "3")]
             .map(|(name, value)| (self.write(name), self.write(value)))
             .into();
+        let mut registered = self.in_vault("vapi", State::Connected);
+        registered.notice = Some(Notice::Registered);
+        let mut troubled = self.in_vault("slack", State::Connected);
+        troubled.notice = Some(Notice::Vault(VaultNotice::Trouble(Trouble::Unauthorized)));
+        troubled.detail = Some(self.write("it answered 403"));
         let mut custom = self.connection("custom", State::NotConnected);
         custom.free = vec![
             FreeRow { name: self.write("webhookSecret"), fault: None },
@@ -132,6 +139,11 @@ impl Samples {
             ("connected", self.connection("vapi", State::Connected)),
             ("connected-now", connected),
             ("connected-untested", testless),
+            ("vault-connect", self.in_vault("telegram", State::NotConnected)),
+            ("vault-registered", registered),
+            ("vault-lacks-key", self.in_vault("slack", State::LacksKey)),
+            ("vault-reconnect", self.in_vault("openai", State::NeedsReconnect)),
+            ("vault-troubled", troubled),
             ("reconnect", self.connection("telegram", State::NeedsReconnect)),
         ]
         .map(|(name, page)| (name.to_owned(), page.html()))
@@ -172,6 +184,7 @@ impl Samples {
             let known = few.contains(&provider.name.as_str());
             let state = match provider.name.as_str() {
                 "slack" => State::NeedsReconnect,
+                "vapi" if few.len() == 3 => State::LacksKey,
                 _ if known => State::Connected,
                 _ => State::NotConnected,
             };
@@ -234,6 +247,8 @@ impl Samples {
             stored,
             fields,
             free: Vec::new(),
+            vault: None,
+            detail: None,
             version: connected.then(|| self.write("0192f3c4")),
         }
     }
