@@ -132,7 +132,7 @@ pub struct ServeFlags {
     #[arg(long, env = "KEYBROKER_WRITE_WAIT", default_value = "2s", value_name = "TIME", value_parser = duration)]
     pub write_wait: Duration,
 
-    /// How long a credential may be served from memory; 0s turns the cache off.
+    /// How long a credential, and a token found valid, may be served from memory; 0s turns the cache off.
     #[arg(long, env = "KEYBROKER_CACHE_TTL", default_value = "300s", value_name = "TIME", value_parser = duration)]
     pub cache_ttl: Duration,
 
@@ -434,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_are_those_of_the_contract() {
+    fn the_defaults_are_those_that_are_documented() {
         let settings = settings(&["--database-url", "sqlite:x", "--store", "aws"]).unwrap();
         assert_eq!(settings.listen.to_string(), "127.0.0.1:8080");
         assert_eq!(settings.admin_listen.to_string(), "127.0.0.1:9090");

@@ -8,9 +8,9 @@
 //!             |
 //!            app        composition root and lifecycle
 //!          /  |  \
-//!      http   |   adapter     the API | AWS, SQL, the embedded store
+//!      http   |   adapter     the API and the portal | AWS, SQL, the embedded store, providers, vaults
 //!         \   |   /
-//!          broker       use cases: read, write, tokens, reconcile
+//!          broker       use cases: read, write, verify, tokens, vaults, sessions, reconcile
 //!             |
 //!            port       what the broker needs of the outside
 //!             |

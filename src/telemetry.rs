@@ -93,6 +93,12 @@ fn describe() {
         "Reads of the store that wait for others to end: see KEYBROKER_STORE_CONCURRENCY."
     );
     describe_counter!("keybroker_verifications_total", "Keys tried, by provider and outcome.");
+    describe_counter!("keybroker_vault_requests_total", "Readings of customer vaults, by outcome.");
+    describe_histogram!(
+        "keybroker_vault_seconds",
+        Unit::Seconds,
+        "Time of a reading of a customer vault that got its turn, the wait for it included."
+    );
     describe_histogram!(
         "keybroker_verification_seconds",
         Unit::Seconds,

@@ -89,6 +89,7 @@ impl Core {
         });
         let writer = Arc::new(Writer {
             index: index.clone(),
+            vaults: index.clone(),
             store: Arc::clone(store),
             cache: cache.clone(),
             catalogue: Arc::clone(catalogue),

@@ -51,7 +51,11 @@ pub use self::{
     sweep::Sweeper,
 };
 use super::{error::Error, sight::Sight};
-use crate::domain::{clock::Clock, id::OrgId, secret::SecretName};
+use crate::domain::{
+    clock::Clock,
+    id::OrgId,
+    secret::{SecretName, Version},
+};
 
 /// How the cache behaves.
 #[derive(Debug, Clone, Copy)]
@@ -181,14 +185,21 @@ impl CredentialCache {
         self.0.hits.increment(1);
     }
 
-    /// The keys in memory under `name`, if they are those of `generation`, which the database confirmed, and
-    /// not past their time.
+    /// What is in memory under `name`, if it is of `generation` and in the place that the database confirmed,
+    /// and not past its time.
     #[must_use]
-    pub fn confirmed(&self, name: &SecretName, generation: i64) -> Option<Found> {
-        let entry = self.0.entries.get(name).filter(|entry| entry.found.generation == generation)?;
+    pub fn confirmed(&self, name: &SecretName, generation: i64, access: Option<&Version>) -> Option<Found> {
+        let of_now = |found: &Found| found.generation == generation && found.kept.access() == access;
+        let entry = self.0.entries.get(name).filter(|entry| of_now(&entry.found))?;
         let age = entry.age(self.0.clock.uptime(), &self.0.settings);
-        let keys = matches!(entry.found.kept, Kept::Keys(_));
-        (keys && matches!(age, Age::Fresh | Age::Due)).then(|| entry.found.clone())
+        matches!(age, Age::Fresh | Age::Due).then(|| entry.found.clone())
+    }
+
+    /// Notes where the connection's keys are by now: in the store, or in the vault as that version of its
+    /// settings says. What was kept of another place does not even stand in for it.
+    pub fn placed(&self, name: &SecretName, access: Option<&Version>) {
+        let _no_load_lands_meanwhile = self.0.loads();
+        self.0.entries.remove_if(name, |entry| entry.found.kept.access() != access);
     }
 
     /// Notes that the connection has this generation by now: nothing older is served any more.
@@ -246,10 +257,14 @@ impl CredentialCache {
         load: impl Fn(Freshness) -> BoxFuture<'static, Result<Found, Error>> + Send + 'static,
     ) {
         let mut loads = self.0.loads();
-        if self.0.join(&loads, name).is_some() {
+        if let Some(under_way) = self.0.join(&loads, name) {
+            // The lock first: a load whose last reader this is takes it as it ends.
+            drop(loads);
+            drop(under_way);
             return;
         }
         let load = self.begin(&mut loads, name, Freshness::Now, load);
+        drop(loads);
         self.0.tasks.spawn(async move {
             if let Err(error) = load.await {
                 tracing::debug!(%error, "a value in use was not refreshed");

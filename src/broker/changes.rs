@@ -111,10 +111,13 @@ impl Follower {
         }
         let moves = matches!(
             change.r#type,
-            Some(EventType::VaultEnabled | EventType::VaultDisabled | EventType::VaultTokenCreated)
+            // What only a newer version of keybroker understands may be one too.
+            None | Some(EventType::VaultEnabled | EventType::VaultDisabled | EventType::VaultTokenCreated)
         );
-        if let Some(org) = change.org.as_ref().filter(|_| moves) {
-            self.parts.cache.forget_org(org);
+        match &change.org {
+            Some(org) if moves => self.parts.cache.forget_org(org),
+            None if moves => self.parts.cache.forget_all(),
+            _ => {}
         }
         if let Some(name) = &change.secret {
             // Also of our own, whose outcome may not have reached the one who asked for it.

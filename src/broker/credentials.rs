@@ -151,50 +151,59 @@ impl CredentialReader {
     /// What the database says is current: out of memory if that is still it, else out of the store; or the way
     /// to the vault that has it.
     async fn load(&self, permit: &Permit<Read>, freshness: Freshness) -> Result<Found, Error> {
-        let parts = &self.0;
-        let connection = self.connection(permit).await?;
-        let (provider, generation) = (parts.catalogue.get(&connection.provider), connection.generation);
-        match (connection.place(provider), provider) {
-            (Place::Store, _) => {
-                let confirmed = match freshness {
-                    Freshness::Cached => parts.cache.confirmed(permit.on(), generation),
-                    Freshness::Now => None,
-                };
-                match confirmed {
-                    Some(found) => Ok(found),
-                    None => self.load_managed(permit, connection).await,
+        let (parts, name) = (&self.0, permit.on());
+        loop {
+            let connection = self.connection(permit).await?;
+            let provider = parts.catalogue.get(&connection.provider);
+            let access = match connection.place(provider) {
+                Place::Store => None,
+                Place::Vault(access) => Some(access),
+                Place::Nowhere => return Err(Error::NotFound),
+            };
+            parts.cache.placed(name, access);
+            if freshness == Freshness::Cached
+                && let Some(found) = parts.cache.confirmed(name, connection.generation, access)
+            {
+                return Ok(found);
+            }
+            let _turn = parts.turns.turn().await?;
+            let kept = match (access, provider) {
+                (None, _) => self.load_managed(permit, &connection).await?,
+                (Some(access), Some(provider)) => {
+                    let route = parts.vault.route(permit, &connection, provider, access).await?;
+                    Some(Kept::Vault(Arc::new(route)))
                 }
+                // Of a provider that is not in the catalogue any more, the keys' names are not known.
+                (Some(_), None) => return Err(Error::NotFound),
+            };
+            if let Some(kept) = kept {
+                return Ok(Found { kept, generation: connection.generation });
             }
-            (Place::Vault(access), Some(provider)) => {
-                let route = parts.vault.route(permit, &connection, provider, access).await?;
-                Ok(Found { kept: Kept::Vault(Arc::new(route)), generation })
-            }
-            // Of a provider that is not in the catalogue any more, the keys' names are not known.
-            (Place::Vault(_), None) | (Place::Nowhere, _) => Err(Error::NotFound),
         }
     }
 
-    async fn load_managed(&self, permit: &Permit<Read>, mut connection: Connection) -> Result<Found, Error> {
+    /// The keys that the store holds; nothing, if the connection was changed since we looked.
+    async fn load_managed(
+        &self,
+        permit: &Permit<Read>,
+        connection: &Connection,
+    ) -> Result<Option<Kept>, Error> {
         let parts = &self.0;
-        let _turn = parts.turns.turn().await?;
-        loop {
-            let current = current_keys(&*parts.store, &*parts.index, permit, &connection).await;
-            let surprising = match &current {
-                Ok((version, _)) => *version != connection.version,
-                Err(error) => error.is_absence(),
-            };
-            if surprising {
-                // Another program did it; or the connection was written since we looked.
-                let now = self.connection(permit).await?;
-                if now.generation != connection.generation {
-                    connection = now;
-                    continue;
-                }
+        let current = current_keys(&*parts.store, &*parts.index, permit, connection).await;
+        let surprising = match &current {
+            Ok((version, _)) => *version != connection.version,
+            Err(error) => error.is_absence(),
+        };
+        if surprising {
+            // Another program did it; or the connection was changed since we looked.
+            let now = self.connection(permit).await?;
+            if now.generation != connection.generation || now.vault != connection.vault {
+                return Ok(None);
             }
-            let (version, keys) = current?;
-            let served = Served::new(&connection.provider, &keys, version, Source::Managed);
-            return Ok(Found { kept: Kept::Keys(Arc::new(served)), generation: connection.generation });
         }
+        let (version, keys) = current?;
+        let served = Served::new(&connection.provider, &keys, version, Source::Managed);
+        Ok(Some(Kept::Keys(Arc::new(served))))
     }
 
     /// The connection as the database has it, of which the cache hears too.

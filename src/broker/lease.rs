@@ -79,6 +79,7 @@ impl Lease {
         loop {
             match self.take(name).await {
                 Ok(Some(until)) => {
+                    failing = false;
                     has.set(1);
                     tokio::select! {
                         () = again_and_again(chore) => {}

@@ -171,7 +171,7 @@ impl Vaults {
     ) -> Result<VaultState, Error> {
         self.change(permit, async |change: &Change| {
             let access = VaultAccess { url: url.or(change.access.url.clone()), ..change.access.clone() };
-            if change.before.is_none() && access.url.is_none() {
+            if change.before.is_none() && access.url.is_none() && !enabled {
                 return Err(Error::Conflict(Conflict::NoVaultUrl));
             }
             let moved = access.url != change.access.url;
@@ -336,9 +336,8 @@ impl Vaults {
 }
 
 fn whole(access: &VaultAccess) -> Result<(&VaultUrl, &VaultToken), Error> {
-    let token = access.token.as_ref().ok_or(Error::Conflict(Conflict::NoVaultToken))?;
-    let url = access.url.as_ref().ok_or(Error::Conflict(Conflict::NoVaultUrl))?;
-    Ok((url, token))
+    let missing = if access.token.is_none() { Conflict::NoVaultToken } else { Conflict::NoVaultUrl };
+    access.whole().ok_or(Error::Conflict(missing))
 }
 
 fn state(record: &VaultRecord, access: &VaultAccess) -> VaultState {

@@ -50,6 +50,7 @@ use crate::{
     port::{
         index::{ANSWERS_KEPT, Begun, ConnectionIndex, Intent, Plan},
         store::{Expect, Store, StoreError, Which},
+        vault::VaultIndex,
     },
 };
 
@@ -83,6 +84,8 @@ const LEASE_MARGIN: Duration = Duration::from_secs(2);
 pub struct Writer {
     /// Where intents, connections and events are kept.
     pub index: Arc<dyn ConnectionIndex>,
+    /// Which organizations keep their keys themselves.
+    pub vaults: Arc<dyn VaultIndex>,
     /// Where credentials are kept.
     pub store: Arc<dyn Store>,
     /// What has to forget what was written.
@@ -245,6 +248,18 @@ impl Writer {
         Ok(answer)
     }
 
+    /// Whether the organization's keys may not rest in the store: it may have enabled its vault since the
+    /// caller was let in.
+    async fn is_in_vault(&self, intent: &Intent, before: Option<&Connection>) -> Result<bool, Error> {
+        let provider = match (&intent.plan, before) {
+            (Plan::Put { provider, .. }, _) => provider,
+            (_, Some(before)) => &before.provider,
+            (_, None) => return Ok(false),
+        };
+        let may_move = self.catalogue.get(provider).is_none_or(|provider| !provider.oauth);
+        Ok(may_move && self.vaults.find_vault(&intent.org).await?.is_some_and(|vault| vault.enabled))
+    }
+
     /// What comes after step 1, the connection being locked.
     async fn attempt(
         &self,
@@ -258,6 +273,9 @@ impl Writer {
             return Ok(answer);
         }
         let before = self.index.find_connection(&intent.org, &intent.connection).await?;
+        if !matches!(work, Work::Disconnect) && self.is_in_vault(intent, before.as_ref()).await? {
+            return Err(Error::Conflict(Conflict::KeysInVault).into());
+        }
         let prepare = self.prepare(permit, before.as_ref(), intent, work, &terms.precondition);
         let prepared = timeout_at(deadline, prepare).await;
         let (credentials, unchanged) = prepared.map_err(|_| too_late())??;

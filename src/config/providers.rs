@@ -13,7 +13,8 @@ pub struct ProviderFlags {
     #[arg(long, env = "KEYBROKER_PROVIDERS_FILE", value_name = "FILE")]
     providers_file: Option<PathBuf>,
 
-    /// Let providers' URLs resolve to private and loopback addresses; for development.
+    /// Let providers' and vaults' URLs resolve to private and loopback addresses, and be http there; for
+    /// development.
     #[arg(
         long,
         env = "KEYBROKER_ALLOW_PRIVATE_ADDRESSES",

@@ -19,11 +19,11 @@ pub struct VaultFlags {
     )]
     allowed_hosts: String,
 
-    /// How long one reading of a customer vault may take.
+    /// How long one reading of a customer vault may take; 30s at most.
     #[arg(long = "vault-timeout", env = "KEYBROKER_VAULT_TIMEOUT", default_value = "5s", value_name = "TIME", value_parser = duration)]
     timeout: Duration,
 
-    /// How many readings of one organization's vault may be under way at a time.
+    /// How many readings of one organization's vault may be under way at a time, on this replica.
     #[arg(
         long = "vault-concurrency",
         env = "KEYBROKER_VAULT_CONCURRENCY",

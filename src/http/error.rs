@@ -260,7 +260,7 @@ impl From<Error> for Problem {
     }
 }
 
-/// The words are those of the portal's table.
+/// Cause and remedy are those of the portal's table.
 fn vault_problem(fault: &VaultFault) -> Problem {
     let trouble = fault.trouble();
     let detail = format!(

@@ -11,7 +11,7 @@ use crate::support::{Db, database::Database, services};
 const NUMBERS: &str = "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)";
 
 /// One row for each number, of which few are open or due, as in a database that has been used for long.
-const ROWS: [(&str, &str); 7] = [
+const ROWS: [(&str, &str); 8] = [
     (
         "connections (org, name, provider, status, source, version, generation, fields, check_after, created_at, updated_at)",
         "'org' || (i / 10), 'name' || i, 'custom', 'active', 'managed', 'v', 1, '[]', i, i, i",
@@ -34,6 +34,7 @@ const ROWS: [(&str, &str); 7] = [
         "idempotency_keys (org, lookup, fingerprint, answer, created_at)",
         "'org' || (i / 10), 'lookup' || i, 'print', '{}', i",
     ),
+    ("vaults (org, enabled, access, revision)", "'org' || i, i % 2, 'v', 1"),
     (
         "local_secrets (name, version, stage, key_id, sealed, created_at)",
         "'name' || i, 'v', 'current', 'key', 'sealed', i",

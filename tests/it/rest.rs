@@ -1,4 +1,4 @@
-//! The contract's finer points: headers, conditions, lists, labels.
+//! The API's finer points: headers, conditions, lists, labels.
 
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ fn shape(reply: &Reply, app: &TestApp) -> String {
 }
 
 #[tokio::test]
-async fn answers_have_the_contracts_form() {
+async fn answers_have_the_documented_form() {
     let app = TestApp::local().await;
     let mut body = vapi("sk-0123456789ab9f3c");
     body["label"] = "Main account".into();

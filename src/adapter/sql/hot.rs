@@ -42,7 +42,6 @@ pub fn hot_queries() -> Vec<(&'static str, String)> {
         ("to count an attempt", sessions::COUNT),
         ("to forget sessions", sessions::FORGET),
         ("a vault", vaults::FIND),
-        ("to begin a vault's change", vaults::BEGIN),
         ("to end a vault's change", vaults::COMPLETE),
         ("to try a vault's keys", vaults::RECHECK),
         ("to drop a vault's change", vaults::DROP),

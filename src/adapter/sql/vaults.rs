@@ -30,7 +30,7 @@ pub(super) use vault_of_connection;
 pub(super) const FIND: &str =
     "SELECT org, enabled, access, last_test FROM vaults WHERE org = $1 AND access IS NOT NULL";
 
-pub(super) const BEGIN: &str = "INSERT INTO vaults (org, enabled, revision, busy_until) VALUES ($1, 0, 1, $3) \
+const BEGIN: &str = "INSERT INTO vaults (org, enabled, revision, busy_until) VALUES ($1, 0, 1, $3) \
      ON CONFLICT (org) DO UPDATE SET revision = vaults.revision + 1, busy_until = excluded.busy_until \
      WHERE vaults.busy_until IS NULL OR vaults.busy_until <= $2 RETURNING revision";
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Served;
-use crate::broker::vault::Route;
+use crate::{broker::vault::Route, domain::secret::Version};
 
 /// What is kept of a connection. Clones share it.
 #[derive(Clone)]
@@ -27,6 +27,14 @@ pub struct Found {
 const ROUTE: usize = 2_048;
 
 impl Kept {
+    /// With which version of its settings the vault is asked; nothing, if the keys are the store's.
+    pub(super) fn access(&self) -> Option<&Version> {
+        match self {
+            Self::Keys(_) => None,
+            Self::Vault(route) => Some(route.access()),
+        }
+    }
+
     /// How much memory it takes, in bytes.
     pub(super) fn length(&self) -> usize {
         match self {

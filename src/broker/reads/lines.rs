@@ -142,18 +142,24 @@ impl Lines {
         let known = minute
             .lines
             .find_entry(read.hash, |line| line.key.is(read.permit.actor(), read.permit.on(), read.version));
-        let line = match known {
-            Ok(line) => line.into_mut(),
-            Err(_) if !room.take() => return false,
-            Err(_) => {
-                let (key, hash, at) = (Key::of(read), read.hash, read.at);
-                let line = Line { key, hash, id: None, at, count: 0, written: 0, queued: false };
-                minute.lines.insert_unique(hash, line, |line| line.hash).into_mut()
-            }
-        };
-        if !admit() {
+        let new = known.is_err();
+        if new && !room.take() {
             return false;
         }
+        if !admit() {
+            if new {
+                room.give_back(1);
+            }
+            return false;
+        }
+        let line = match known {
+            Ok(line) => line.into_mut(),
+            Err(absent) => {
+                let (key, hash, at) = (Key::of(read), read.hash, read.at);
+                let line = Line { key, hash, id: None, at, count: 0, written: 0, queued: false };
+                absent.into_table().insert_unique(hash, line, |line| line.hash).into_mut()
+            }
+        };
         minute.unwritten += usize::from(line.is_written());
         line.count += 1;
         if !line.queued {

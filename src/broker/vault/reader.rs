@@ -59,6 +59,7 @@ struct Inner {
 /// How to get one connection's keys from the vault. Holds none of them.
 pub struct Route {
     provider: ProviderName,
+    access: Version,
     keys: Vec<VaultKey>,
     url: VaultUrl,
     token: VaultToken,
@@ -66,6 +67,11 @@ pub struct Route {
 }
 
 impl Route {
+    /// Which version of the secret `_vault` it was made of.
+    pub(in crate::broker) fn access(&self) -> &Version {
+        &self.access
+    }
+
     /// Whose keys they are.
     pub(in crate::broker) fn provider(&self) -> &ProviderName {
         &self.provider
@@ -106,13 +112,16 @@ impl VaultReader {
         provider: &Provider,
         access: &Version,
     ) -> Result<Route, Error> {
-        let access = self.access(&permit.vault(), access).await?;
-        let VaultAccess { url: Some(url), token: Some(token) } = access else {
-            return Err(unusable().into());
-        };
-        let slots = self.slots(&connection.org);
-        let keys = VaultKey::of(connection, provider);
-        Ok(Route { provider: provider.name.clone(), keys, url, token, slots })
+        let held = self.access(&permit.vault(), access).await?;
+        let (url, token) = held.whole().ok_or_else(unusable)?;
+        Ok(Route {
+            provider: provider.name.clone(),
+            access: access.clone(),
+            keys: VaultKey::of(connection, provider),
+            url: url.clone(),
+            token: token.clone(),
+            slots: self.slots(&connection.org),
+        })
     }
 
     /// Asks for a connection's keys, once.
@@ -173,6 +182,6 @@ fn count(fault: &VaultFault) {
 }
 
 /// The store has no URL and token, or a URL that the operator's settings no longer allow.
-pub(super) fn unusable() -> VaultFault {
+fn unusable() -> VaultFault {
     VaultFault::Unreachable("its URL or its token is missing, or its URL is not allowed any more")
 }

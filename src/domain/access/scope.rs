@@ -27,7 +27,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// Every scope, in the order of the contract.
+    /// Every scope, in the order of the documentation.
     pub const ALL: [Self; 8] = [
         Self::ConnectionsRead,
         Self::ConnectionsWrite,

@@ -14,7 +14,7 @@ fn errors(provider: &Provider, fields: &[(&str, &str)]) -> Vec<(String, String)>
 }
 
 #[test]
-fn the_builtin_providers_are_those_of_the_contract() {
+fn the_builtin_providers_are_those_that_are_documented() {
     let catalogue = Catalogue::builtin().unwrap();
     let fields = |p: &Provider| p.fields.iter().map(|f| f.name.clone()).collect::<Vec<_>>().join(" ");
     let all: Vec<_> = catalogue.iter().map(|p| format!("{}: {}", p.name, fields(p))).collect();

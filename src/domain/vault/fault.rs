@@ -79,7 +79,7 @@ impl Trouble {
     pub const fn remedy(self) -> &'static str {
         match self {
             Self::ConnectionFailed => {
-                "Copy the function URL again from Configuration, Function URL; set the function's timeout to at most 5 seconds."
+                "Copy the function URL again from Configuration, Function URL; set the function's timeout below the time limit, 5 seconds unless the operator changed it."
             }
             Self::Unauthorized => {
                 "Generate a token and set it as AUTH_TOKEN, without spaces. If the function URL answers Forbidden, give it both permissions: lambda:InvokeFunctionUrl and lambda:InvokeFunction for principal *."

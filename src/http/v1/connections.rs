@@ -53,7 +53,7 @@ pub(in crate::http) struct ConnectionView {
     version: String,
     /// What may be shown of each field.
     fields: BTreeMap<String, ShownView>,
-    /// Where the keys are in AWS Secrets Manager.
+    /// Where the keys are in AWS Secrets Manager, unless they are in the organization's own vault.
     #[schema(example = "tenant/org_2abc/vapi")]
     secret_name: String,
     #[schema(format = DateTime, example = "2026-11-21T21:17:00.000Z")]

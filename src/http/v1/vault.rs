@@ -44,7 +44,7 @@ pub(in crate::http) struct VaultTestView {
     /// `ok`, `unreachable`, `unauthorized` or `bad_response`.
     #[schema(example = "ok")]
     outcome: &'static str,
-    /// Why, and what to do; null if it is ok.
+    /// Why, and what to do. Left out if it is ok, and of the last test.
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
     /// Keys of the organization's connections that the function has no value for.
@@ -162,8 +162,8 @@ pub(in crate::http) async fn get_template(_: Authenticated) -> impl IntoResponse
     params(("org" = String, Path)),
     responses(
         (status = 200, body = VaultView), (status = 400, body = ProblemBody), (status = 401, body = ProblemBody),
-        (status = 403, body = ProblemBody), (status = 404, body = ProblemBody), (status = 429, body = ProblemBody),
-        (status = 502, body = ProblemBody), (status = 503, body = ProblemBody),
+        (status = 403, body = ProblemBody), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody),
+        (status = 429, body = ProblemBody), (status = 502, body = ProblemBody), (status = 503, body = ProblemBody),
     ))]
 pub(in crate::http) async fn get_vault(
     PermittedOrg(permit): PermittedOrg<Inspect>,

@@ -61,7 +61,7 @@ impl Fixture {
 
 /// Which generation is in memory, if the database confirms that it is this one.
 fn confirmed(f: &Fixture, generation: i64) -> Option<usize> {
-    f.cache.confirmed(&name(), generation).map(|found| shown(&found.kept))
+    f.cache.confirmed(&name(), generation, None).map(|found| shown(&found.kept))
 }
 
 /// Runs a read until it waits for its load.
@@ -211,7 +211,7 @@ async fn a_confirmed_value_is_no_younger_than_it_was() {
     f.pass(200);
     let cache = f.cache.clone();
     let confirm = move |_| {
-        let confirmed = cache.confirmed(&name(), 1).ok_or(Error::NotFound);
+        let confirmed = cache.confirmed(&name(), 1, None).ok_or(Error::NotFound);
         async { confirmed }.boxed()
     };
     assert_eq!(shown(&f.cache.read(&name(), Freshness::Cached, confirm).await.unwrap()), 1);
@@ -230,4 +230,21 @@ async fn a_blind_reader_does_not_join_a_load_that_asked_too_long_ago() {
     let third = f.finds(2, Freshness::Cached).await;
     assert_eq!((third, old.tries()), (2, 1));
     drop((first, second));
+}
+
+/// There is no fallback: keys of the store don't stand in for a vault that can't be asked.
+#[tokio::test]
+async fn what_was_kept_of_another_place_does_not_stand_in() {
+    let f = fixture_with(300, 900, Some(5));
+    f.sight.saw(Duration::ZERO);
+    f.read().await;
+    f.pass(6);
+    let vault: Version = "1".repeat(32).parse().unwrap();
+    let cache = f.cache.clone();
+    let moved = move |_| {
+        cache.placed(&name(), Some(&vault));
+        async { Err(Error::unavailable("the store does not tell how the vault is asked")) }.boxed()
+    };
+    assert!(f.cache.read(&name(), Freshness::Cached, moved).await.is_err());
+    assert!(f.cache.0.entries.is_empty());
 }

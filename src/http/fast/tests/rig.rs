@@ -109,25 +109,30 @@ impl Rig {
     }
 }
 
-async fn state(folder: &Path, clock: Arc<ManualClock>) -> (AppState, ReadRecorder) {
-    let (clock, random): (Arc<dyn Clock>, Arc<dyn Random>) = (clock, Arc::new(SystemRandom));
+async fn open(
+    folder: &Path,
+    clock: &Arc<dyn Clock>,
+    random: &dyn Random,
+) -> (Arc<Database>, Arc<LocalStore>) {
     let url = format!("sqlite:{}", folder.join("keybroker.db").display());
     let database = Database::open(&url, 4, Uuid::nil()).await.unwrap();
     let key = folder.join("master.key");
-    Keyring::generate_file(&key, &*random).unwrap();
+    Keyring::generate_file(&key, random).unwrap();
     let (keyring, prefix) = (Keyring::read(&key).unwrap(), Prefix::default());
-    let store =
-        LocalStore::open(database.clone(), keyring, prefix.clone(), Arc::clone(&clock)).await.unwrap();
-    let (index, store) = (Arc::new(database), Arc::new(store));
+    let store = LocalStore::open(database.clone(), keyring, prefix, Arc::clone(clock)).await.unwrap();
+    (Arc::new(database), Arc::new(store))
+}
+
+async fn state(folder: &Path, clock: Arc<ManualClock>) -> (AppState, ReadRecorder) {
+    let (clock, random): (Arc<dyn Clock>, Arc<dyn Random>) = (clock, Arc::new(SystemRandom));
+    let (index, store) = open(folder, &clock, &*random).await;
     let catalogue = Arc::new(Catalogue::builtin().unwrap());
     let (stop, under_way) = (CancellationToken::new(), TaskTracker::new());
     let (ttl, hour) = (Duration::from_mins(5), Duration::from_hours(1));
     let settings = CacheSettings { ttl, stale_if_error: ttl, max_bytes: 1 << 20 };
     let sight = Sight::new(None, Arc::clone(&clock));
     let cache = CredentialCache::new(settings, sight.clone(), Arc::clone(&clock), under_way.clone());
-    let rules = UrlRules { hosts: vec![], allow_http: false };
-    let settings = VaultSettings { timeout: ttl, concurrency: 1, rules };
-    let vault = VaultReader::new(store.clone(), Arc::new(VaultClient::new(false)), settings);
+    let vault = vault_reader(store.clone());
     let vaults = Vaults::new(vault::Parts {
         vaults: index.clone(),
         connections: index.clone(),
@@ -155,6 +160,7 @@ async fn state(folder: &Path, clock: Arc<ManualClock>) -> (AppState, ReadRecorde
     });
     let writer = Arc::new(Writer {
         index: index.clone(),
+        vaults: index.clone(),
         store: store.clone(),
         cache: cache.clone(),
         catalogue: Arc::clone(&catalogue),
@@ -166,8 +172,7 @@ async fn state(folder: &Path, clock: Arc<ManualClock>) -> (AppState, ReadRecorde
     });
     let connections = Connections::new(writer, under_way, verifier.clone(), index.clone());
     let events = Events::new(index.clone());
-    let settings =
-        SessionSettings { public_url: "http://x".into(), return_origins: vec![], idle: hour, lifetime: hour };
+    let settings = session_settings();
     let sessions = Sessions::new(
         index.clone(),
         Arc::clone(&catalogue),
@@ -210,7 +215,18 @@ async fn state(folder: &Path, clock: Arc<ManualClock>) -> (AppState, ReadRecorde
         verifier,
         sessions,
         events,
-        prefix,
+        prefix: Prefix::default(),
     };
     (state, recorder)
+}
+
+fn vault_reader(store: Arc<LocalStore>) -> VaultReader {
+    let rules = UrlRules { hosts: vec![], allow_http: false };
+    let settings = VaultSettings { timeout: Duration::from_secs(5), concurrency: 1, rules };
+    VaultReader::new(store, Arc::new(VaultClient::new(false)), settings)
+}
+
+fn session_settings() -> SessionSettings {
+    let hour = Duration::from_hours(1);
+    SessionSettings { public_url: "http://x".into(), return_origins: vec![], idle: hour, lifetime: hour }
 }

@@ -243,7 +243,7 @@ pub(super) const TEXTS: Texts = Texts {
     vault_forget_warning: "Its URL and its token are erased here, and the keys that are stored here are used again. Your function stays as it is: delete it in AWS if nobody needs it any more.",
     vault_forget: "Forget",
     vault_saved_title: "The function URL is saved",
-    vault_saved_body: "{app} asks your function there.",
+    vault_saved_body: "Once the vault is enabled, {app} asks your function there.",
     vault_tested_title: "The function answers",
     vault_tested_body: "It takes the token.",
     vault_turned_on_title: "The vault is enabled",
