@@ -21,6 +21,8 @@ use crate::domain::{
 pub struct Reads {
     /// The line's id.
     pub id: Uuid,
+    /// Whether nobody tried to record it before.
+    pub new: bool,
     /// What was read.
     pub secret: SecretName,
     /// Which version of it.

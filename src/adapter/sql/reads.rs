@@ -19,7 +19,8 @@ pub(super) async fn record(
 ) -> Result<Vec<Closed>, sqlx::Error> {
     // The lock first: no line is sealed from here on.
     take_numbers(tx, 0).await?;
-    let there = counts(tx, reads).await?;
+    let tried: Vec<_> = reads.iter().filter(|line| !line.new).collect();
+    let there = counts(tx, &tried).await?;
     let (mut new, mut grown, mut closed) = (Vec::new(), Vec::new(), Vec::new());
     for line in reads {
         match there.get(&line.id.to_string()) {
@@ -37,7 +38,7 @@ pub(super) async fn record(
 /// What the log says of these lines: their count, and whether they are sealed.
 async fn counts(
     tx: &mut AnyConnection,
-    reads: &[Reads],
+    reads: &[&Reads],
 ) -> Result<HashMap<String, (i64, bool)>, sqlx::Error> {
     let mut there = HashMap::with_capacity(reads.len());
     for reads in reads.chunks(ROWS) {

@@ -116,6 +116,8 @@ impl Line {
 pub(super) struct Counted {
     place: Place,
     id: Uuid,
+    /// Whether nobody tried to write it yet.
+    new: bool,
     at: Timestamp,
     count: i64,
 }
@@ -124,7 +126,7 @@ impl Counted {
     /// It, for the log.
     pub(super) fn reads(&self) -> Reads {
         let Key { actor, secret, version } = self.place.key.clone();
-        Reads { id: self.id, secret, version, actor, at: self.at, count: self.count }
+        Reads { id: self.id, new: self.new, secret, version, actor, at: self.at, count: self.count }
     }
 
     /// The hash of what its line counts.
@@ -205,9 +207,9 @@ impl Lines {
             if line.is_written() {
                 continue;
             }
-            let id = *line.id.get_or_insert(id);
+            let (new, id) = (line.id.is_none(), *line.id.get_or_insert(id));
             let (at, count) = (line.at, line.count);
-            taken.push(Counted { place, id, at, count });
+            taken.push(Counted { place, id, new, at, count });
         }
         taken
     }
