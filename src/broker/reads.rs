@@ -6,7 +6,7 @@
 //! refused rather than not logged. Writing says what a line's count is, not what to add, so a write whose
 //! outcome is unknown is simply done again.
 //!
-//! A line is so written twice a second while it grows. Where more than some hundred do, that would keep the
+//! A line is so written twice a second while it grows. Where more than a thousand do, that would keep the
 //! database busy with counts that are out of date at once: they then take turns, and are brought up to date
 //! when their minute is over at the latest. Lines of which the log does not tell at all never wait.
 //!
@@ -50,7 +50,7 @@ const EVERY: Duration = Duration::from_millis(500);
 const MOST: usize = 262_144;
 
 /// How many lines that grew are written at a time, beside those that are new or whose minute is over.
-const TURNS: usize = 512;
+const TURNS: usize = 1_024;
 
 /// In how many parts.
 const PARTS: usize = 64;

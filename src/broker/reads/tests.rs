@@ -229,7 +229,7 @@ async fn many_at_once_are_counted_exactly() {
         }
     };
     assert_eq!(counted.into_iter().map(Result::unwrap).sum::<usize>(), 8 * 5_000);
-    recorder.run_once().await.unwrap();
+    recorder.write_all().await.unwrap();
     let counts: Vec<_> = lines.there.lock().unwrap().values().map(|(reads, _)| reads.count).collect();
     assert_eq!((counts.len(), counts.iter().sum()), (200, 8 * 5_000));
 }
