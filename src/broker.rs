@@ -31,6 +31,7 @@ pub mod sessions;
 pub mod sight;
 pub mod tokens;
 pub mod turns;
+mod under_way;
 pub mod vault;
 pub mod verification;
 pub mod write;

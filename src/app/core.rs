@@ -100,7 +100,7 @@ impl Core {
             check_every: providers.every,
             left_open: Arc::default(),
         });
-        let connections = Connections::new(Arc::clone(&writer), under_way.clone(), verifier.clone(), index);
+        let connections = Connections::new(Arc::clone(&writer), under_way.clone(), verifier.clone());
         Self { cache, sight, writer, verifier, connections, vault_reader, vaults, stop, under_way }
     }
 }

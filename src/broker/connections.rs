@@ -6,6 +6,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{
     error::{Conflict, Error},
+    under_way::to_its_end,
     verification::{Ask, Verdict, Verifier},
     write::{Terms, Work, Writer},
 };
@@ -17,12 +18,8 @@ use crate::{
         precondition::Precondition,
         provider::{Catalogue, FieldError, Outcome, Provider, SentField},
         secret::{Credentials, SecretName},
-        vault::VaultRecord,
     },
-    port::{
-        index::{Answer, LabelChange, Page, Plan},
-        vault::VaultIndex,
-    },
+    port::index::{Answer, LabelChange, Page, Plan},
 };
 
 /// The connections' use cases.
@@ -33,7 +30,6 @@ pub struct Connections {
     /// shutdown waits for them.
     under_way: TaskTracker,
     verifier: Verifier,
-    vaults: Arc<dyn VaultIndex>,
 }
 
 /// What a caller wants a connection to be.
@@ -49,16 +45,10 @@ pub struct Wanted {
 }
 
 impl Connections {
-    /// Connections whose writes `writer` carries out, and whose keys `verifier` tries; `vaults` tells whose keys
-    /// are elsewhere.
+    /// Connections whose writes `writer` carries out, and whose keys `verifier` tries.
     #[must_use]
-    pub fn new(
-        writer: Arc<Writer>,
-        under_way: TaskTracker,
-        verifier: Verifier,
-        vaults: Arc<dyn VaultIndex>,
-    ) -> Self {
-        Self { writer, under_way, verifier, vaults }
+    pub fn new(writer: Arc<Writer>, under_way: TaskTracker, verifier: Verifier) -> Self {
+        Self { writer, under_way, verifier }
     }
 
     /// The catalogue.
@@ -145,7 +135,7 @@ impl Connections {
         let Some(fields) = wanted.credentials else {
             return Ok((self.register(permit, entry, wanted.label, terms).await?, None));
         };
-        if !entry.oauth && self.vault(permit.on()).await?.is_some_and(|vault| vault.enabled) {
+        if self.writer.keeps_own(permit.on().org(), &provider).await? {
             return Err(Error::Conflict(Conflict::KeysInVault));
         }
         let credentials = entry.check(fields).map_err(Error::InvalidCredentials)?;
@@ -169,18 +159,14 @@ impl Connections {
         label: LabelChange,
         terms: Terms,
     ) -> Result<Answer, Error> {
-        let vault = self.vault(permit.on()).await?.filter(|_| !provider.oauth);
-        let Some(vault) = vault else {
+        let vault = self.writer.vaults.find_vault(permit.on().org()).await?;
+        let Some(vault) = vault.filter(|_| !provider.oauth) else {
             let message = "is required, unless the organization keeps its keys in its own vault";
             return Err(Error::InvalidCredentials(vec![FieldError::new("credentials", message)]));
         };
         let access = vault.enabled.then_some(vault.access);
         let (writer, provider) = (Arc::clone(&self.writer), provider.name.clone());
         self.to_its_end(async move { writer.register(&permit, provider, label, access, &terms).await }).await
-    }
-
-    async fn vault(&self, name: &SecretName) -> Result<Option<VaultRecord>, Error> {
-        Ok(self.vaults.find_vault(name.org()).await?)
     }
 
     /// A connection as its organization sees it.
@@ -282,9 +268,7 @@ impl Connections {
         &self,
         write: impl Future<Output = Result<Answer, Error>> + Send + 'static,
     ) -> Result<Answer, Error> {
-        // Why it ended is not repeated: a panic's text may hold what a caller sent.
-        let ended = self.under_way.spawn(write).await;
-        let answer = ended.map_err(|_| Error::Internal("a write panicked".into()))??;
+        let answer = to_its_end(&self.under_way, "a write", write).await?;
         Ok(Answer { connection: self.seen(answer.connection), ..answer })
     }
 

@@ -1,10 +1,10 @@
 //! API tokens: who is calling, and who may make whom.
 //!
 //! A token that was found valid is remembered, so that a request needs no query: [`Tokens::known`] is the
-//! one place where that is consulted. It is forgotten at
-//! once when this replica revokes one and within a second when another process does (see
-//! [`super::changes`]), and after the cache's TTL in any case. While this replica is blind the database is asked
-//! each time (see [`super::sight`]). Callers are made here and nowhere else.
+//! one place where that is consulted. It is forgotten at once when this replica revokes one and within a
+//! second when another process does (see [`super::changes`]), and after the cache's TTL in any case. While
+//! this replica is blind the database is asked each time (see [`super::sight`]). Callers are made here and
+//! nowhere else.
 
 use std::{
     collections::BTreeSet,

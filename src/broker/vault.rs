@@ -19,6 +19,7 @@ pub use self::reader::{Route, VaultReader, VaultSettings};
 use super::{
     cache::CredentialCache,
     error::{Conflict, Error},
+    under_way::to_its_end,
 };
 use crate::{
     domain::{
@@ -27,7 +28,7 @@ use crate::{
         connection::Connection,
         event::{Event, EventType, RequestId},
         id::OrgId,
-        provider::{Catalogue, Provider},
+        provider::Catalogue,
         vault::{
             MOST_KEYS, TestOutcome, VaultAccess, VaultFault, VaultKey, VaultRecord, VaultTest, VaultToken,
             VaultUrl, environment_of,
@@ -258,9 +259,7 @@ impl Vaults {
         &self,
         change: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
-        // Why it ended is not repeated: a panic's text may hold a token.
-        let ended = self.0.under_way.spawn(change).await;
-        ended.map_err(|_| Error::Internal("a change to a vault panicked".into()))?
+        to_its_end(&self.0.under_way, "a change to a vault", change).await
     }
 
     /// Asks a vault for every key of the organization, and forgets what it answers.
@@ -303,12 +302,8 @@ impl Vaults {
         let (mut keys, mut after) = (Vec::new(), None);
         loop {
             let (page, next) = self.0.connections.list_connections(org, after.as_ref(), PAGE).await?;
-            for connection in page.into_iter().filter(|connection| !connection.is_disconnected()) {
-                let provider = self.0.catalogue.get(&connection.provider);
-                let Some(provider) = provider.filter(|provider: &&Provider| !provider.oauth) else {
-                    continue;
-                };
-                let of = VaultKey::of(&connection, provider);
+            for connection in page {
+                let of = self.keys_of_connection(&connection);
                 keys.extend(of.into_iter().map(|key| (connection.clone(), key)));
             }
             match next {
@@ -316,6 +311,12 @@ impl Vaults {
                 None => return Ok(keys),
             }
         }
+    }
+
+    fn keys_of_connection(&self, connection: &Connection) -> Vec<VaultKey> {
+        let provider = self.0.catalogue.get(&connection.provider);
+        let provider = provider.filter(|provider| !provider.oauth && !connection.is_disconnected());
+        provider.map(|provider| VaultKey::of(connection, provider)).unwrap_or_default()
     }
 
     fn url(&self, text: &str) -> Result<VaultUrl, Error> {

@@ -20,7 +20,9 @@
 //! A lease outlasts the time limit of its writer, so nobody settles what a living writer may still do.
 
 mod adopt;
+mod entry;
 mod outcome;
+mod place;
 mod register;
 mod settle;
 
@@ -248,18 +250,6 @@ impl Writer {
         Ok(answer)
     }
 
-    /// Whether the organization's keys may not rest in the store: it may have enabled its vault since the
-    /// caller was let in.
-    async fn is_in_vault(&self, intent: &Intent, before: Option<&Connection>) -> Result<bool, Error> {
-        let provider = match (&intent.plan, before) {
-            (Plan::Put { provider, .. }, _) => provider,
-            (_, Some(before)) => &before.provider,
-            (_, None) => return Ok(false),
-        };
-        let may_move = self.catalogue.get(provider).is_none_or(|provider| !provider.oauth);
-        Ok(may_move && self.vaults.find_vault(&intent.org).await?.is_some_and(|vault| vault.enabled))
-    }
-
     /// What comes after step 1, the connection being locked.
     async fn attempt(
         &self,
@@ -273,7 +263,7 @@ impl Writer {
             return Ok(answer);
         }
         let before = self.index.find_connection(&intent.org, &intent.connection).await?;
-        if !matches!(work, Work::Disconnect) && self.is_in_vault(intent, before.as_ref()).await? {
+        if !matches!(work, Work::Disconnect) && self.keeps_own_by_now(intent, before.as_ref()).await? {
             return Err(Error::Conflict(Conflict::KeysInVault).into());
         }
         let prepare = self.prepare(permit, before.as_ref(), intent, work, &terms.precondition);

@@ -92,6 +92,17 @@ pub enum TestOutcome {
 }
 
 impl TestOutcome {
+    /// Which kind of trouble it shows, if any.
+    #[must_use]
+    pub const fn trouble(self) -> Option<Trouble> {
+        match self {
+            Self::Ok => None,
+            Self::Unreachable => Some(Trouble::ConnectionFailed),
+            Self::Unauthorized => Some(Trouble::Unauthorized),
+            Self::BadResponse => Some(Trouble::BadResponse),
+        }
+    }
+
     /// The name that the API uses.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

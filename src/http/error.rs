@@ -262,12 +262,7 @@ impl From<Error> for Problem {
 
 /// Cause and remedy are those of the portal's table.
 fn vault_problem(fault: &VaultFault) -> Problem {
-    let trouble = fault.trouble();
-    let detail = format!(
-        "The organization's own vault gave no keys: {fault}. {} {}",
-        trouble.cause(),
-        trouble.remedy()
-    );
+    let detail = format!("The organization's own vault gave no keys: {}", fault.explained());
     match fault {
         VaultFault::Unreachable(_) => Problem::vault_unreachable(detail).retry_after(UPSTREAM_AGAIN),
         VaultFault::Unauthorized(_) => Problem::vault_unauthorized(detail),

@@ -169,7 +169,10 @@ impl VaultReader {
         if let Some(held) = slots.get(org).and_then(Weak::upgrade) {
             return held;
         }
-        slots.retain(|_, held| held.strong_count() > 0);
+        // Before it would grow, and not each time: all of it is looked at.
+        if slots.len() == slots.capacity() {
+            slots.retain(|_, held| held.strong_count() > 0);
+        }
         let new = Arc::new(Semaphore::new(self.0.settings.concurrency));
         slots.insert(org.clone(), Arc::downgrade(&new));
         new

@@ -27,10 +27,6 @@ impl Vaults {
     pub async fn keys_for(&self, permit: &Permit<Inspect>) -> Result<Vec<VaultKey>, Error> {
         let name = permit.on();
         let found = self.0.connections.find_connection(name.org(), name.connection()).await?;
-        let Some(connection) = found.filter(|connection| !connection.is_disconnected()) else {
-            return Ok(Vec::new());
-        };
-        let provider = self.0.catalogue.get(&connection.provider).filter(|provider| !provider.oauth);
-        Ok(provider.map(|provider| VaultKey::of(&connection, provider)).unwrap_or_default())
+        Ok(found.map(|connection| self.keys_of_connection(&connection)).unwrap_or_default())
     }
 }

@@ -1,11 +1,13 @@
 //! Adoption: a connection for what another program wrote into the store. The store is read and not
 //! written, and its own version becomes the connection's.
 
+use std::ops::ControlFlow;
+
 use tokio::time::{Instant, timeout_at};
 
-use super::{Failure, Terms, Writer, too_late};
+use super::{Failure, Terms, Writer, entry::connected, too_late};
 use crate::{
-    broker::error::{Conflict, Error},
+    broker::error::Error,
     domain::{
         access::{Permit, Write},
         id::ProviderName,
@@ -14,7 +16,7 @@ use crate::{
         strict::fields_of,
     },
     port::{
-        index::{Answer, Intent, LabelChange, Outcome, Plan},
+        index::{Answer, Intent, LabelChange, Plan},
         store::Which,
     },
 };
@@ -42,29 +44,16 @@ impl Writer {
         terms: &Terms,
         deadline: Instant,
     ) -> Result<Answer, Failure> {
-        if let Some(answer) = self.answered_meanwhile(permit, intent, terms).await? {
-            return Ok(answer);
-        }
-        let before = self.index.find_connection(&intent.org, &intent.connection).await?;
-        if !terms.precondition.holds(before.as_ref().map(|before| &before.version)) {
-            return Err(Error::PreconditionFailed.into());
-        }
-        let registered = before.as_ref().filter(|before| !before.is_disconnected());
-        if registered.is_some_and(|before| before.provider != provider.name) {
-            return Err(Error::Conflict(Conflict::OtherProvider).into());
-        }
+        let before = match self.open_entry(permit, intent, &provider.name, terms).await? {
+            ControlFlow::Break(answer) => return Ok(answer),
+            ControlFlow::Continue(before) => before,
+        };
         let found = timeout_at(deadline, self.found(permit, provider)).await;
         let (version, credentials) = found.map_err(|_| too_late())??;
-        let same = registered.is_some_and(|before| before.version == version);
+        let same = connected(before.as_ref()).is_some_and(|before| before.version == version);
         let adopted = Intent { version, ..intent.clone() };
         let answer = self.answer(&adopted, before, &credentials, same);
-        if answer.outcome == Outcome::Unchanged {
-            // Adopting again changes nothing, and is no event.
-            self.index.drop_write(&intent.org, intent).await?;
-            return Ok(answer);
-        }
-        let events = self.events(intent, &answer, false);
-        self.record(intent, answer, &events).await
+        self.close_entry(intent, answer).await
     }
 
     /// What the store holds, if it is the provider's.

@@ -1,15 +1,17 @@
 //! Registration: a connection whose keys are in its organization's own vault. The store is neither read nor
 //! written.
 
-use super::{Failure, Terms, Writer};
+use std::ops::ControlFlow;
+
+use super::{Failure, Terms, Writer, entry::connected};
 use crate::{
-    broker::error::{Conflict, Error},
+    broker::error::Error,
     domain::{
         access::{Permit, Write},
         id::ProviderName,
         secret::{Credentials, Version},
     },
-    port::index::{Answer, Intent, LabelChange, Outcome, Plan},
+    port::index::{Answer, Intent, LabelChange, Plan},
 };
 
 impl Writer {
@@ -23,8 +25,9 @@ impl Writer {
         access: Option<Version>,
         terms: &Terms,
     ) -> Result<Answer, Error> {
-        let (intent, _) = self.begin(permit, Plan::Register { provider, label }, terms).await?;
-        let result = self.enter(permit, &intent, access, terms).await;
+        let plan = Plan::Register { provider: provider.clone(), label };
+        let (intent, _) = self.begin(permit, plan, terms).await?;
+        let result = self.enter(permit, &intent, &provider, access, terms).await;
         self.conclude(&intent, result).await
     }
 
@@ -32,32 +35,17 @@ impl Writer {
         &self,
         permit: &Permit<Write>,
         intent: &Intent,
+        provider: &ProviderName,
         access: Option<Version>,
         terms: &Terms,
     ) -> Result<Answer, Failure> {
-        if let Some(answer) = self.answered_meanwhile(permit, intent, terms).await? {
-            return Ok(answer);
-        }
-        let before = self.index.find_connection(&intent.org, &intent.connection).await?;
-        if !terms.precondition.holds(before.as_ref().map(|before| &before.version)) {
-            return Err(Error::PreconditionFailed.into());
-        }
-        let registered = before.as_ref().filter(|before| !before.is_disconnected());
-        let Plan::Register { provider, .. } = &intent.plan else {
-            return Err(Error::Internal("a registration of another plan".into()).into());
+        let before = match self.open_entry(permit, intent, provider, terms).await? {
+            ControlFlow::Break(answer) => return Ok(answer),
+            ControlFlow::Continue(before) => before,
         };
-        if registered.is_some_and(|before| before.provider != *provider) {
-            return Err(Error::Conflict(Conflict::OtherProvider).into());
-        }
-        let same = registered.is_some();
+        let same = connected(before.as_ref()).is_some();
         let mut answer = self.answer(intent, before, &Credentials::none(), same);
         answer.connection.vault = access;
-        if answer.outcome == Outcome::Unchanged {
-            // Registering again changes nothing, and is no event.
-            self.index.drop_write(&intent.org, intent).await?;
-            return Ok(answer);
-        }
-        let events = self.events(intent, &answer, false);
-        self.record(intent, answer, &events).await
+        self.close_entry(intent, answer).await
     }
 }

@@ -95,6 +95,13 @@ impl Trouble {
 }
 
 impl VaultFault {
+    /// What happened, what is usually behind it and what to do, in sentences.
+    #[must_use]
+    pub fn explained(&self) -> String {
+        let trouble = self.trouble();
+        format!("{self}. {} {}", trouble.cause(), trouble.remedy())
+    }
+
     /// Which kind of trouble it is.
     #[must_use]
     pub const fn trouble(&self) -> Trouble {

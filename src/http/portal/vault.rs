@@ -10,7 +10,7 @@ pub(super) mod trouble;
 
 use self::{key::KeyView, notice::VaultNotice, trouble::words};
 use super::{frame::Frame, moment::Moment, text::fill};
-use crate::domain::vault::{LAMBDA_ENVIRONMENT, TestOutcome, Trouble, VaultTest, VaultToken};
+use crate::domain::vault::{LAMBDA_ENVIRONMENT, TestOutcome, VaultTest, VaultToken};
 
 /// The vault, where the visitor may see it.
 #[derive(Debug, Clone, Default)]
@@ -118,13 +118,10 @@ impl Vault {
     /// What the last test found.
     pub(super) fn found(&self, frame: &Frame<'_>) -> Option<String> {
         let test = self.last_test.as_ref()?;
-        let trouble = match test.outcome {
-            TestOutcome::Ok => return Some(answered(test, frame)),
-            TestOutcome::Unreachable => Trouble::ConnectionFailed,
-            TestOutcome::Unauthorized => Trouble::Unauthorized,
-            TestOutcome::BadResponse => Trouble::BadResponse,
-        };
-        Some(words(trouble, frame.t).title.to_owned())
+        Some(match test.outcome.trouble() {
+            None => answered(test, frame),
+            Some(trouble) => words(trouble, frame.t).title.to_owned(),
+        })
     }
 }
 

@@ -150,6 +150,11 @@ pub(in crate::http) struct VaultKeyView {
         (status = 401, body = ProblemBody), (status = 429, body = ProblemBody), (status = 503, body = ProblemBody),
     ))]
 pub(in crate::http) async fn get_template(_: Authenticated) -> impl IntoResponse {
+    template()
+}
+
+/// The template, as a file to be saved.
+pub(in crate::http) fn template() -> impl IntoResponse {
     let headers = [
         (header::CONTENT_TYPE, "text/javascript; charset=utf-8"),
         (header::CONTENT_DISPOSITION, "attachment; filename=\"secret-vault-lambda.mjs\""),
@@ -241,10 +246,7 @@ pub(in crate::http) async fn test_vault(
     MaybeJson(body): MaybeJson<TestVault>,
 ) -> Result<axum::Json<VaultTestView>, Problem> {
     let tested = vaults.test(&permit, body.url.as_deref(), Some(request_id)).await?;
-    let detail = tested.fault.map(|fault| {
-        let trouble = fault.trouble();
-        format!("{}: {fault}. {} {}", trouble.title(), trouble.cause(), trouble.remedy())
-    });
+    let detail = tested.fault.map(|fault| format!("{}: {}", fault.trouble().title(), fault.explained()));
     Ok(axum::Json(VaultTestView { detail, ..tested.test.into() }))
 }
 

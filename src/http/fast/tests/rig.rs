@@ -170,7 +170,7 @@ async fn state(folder: &Path, clock: Arc<ManualClock>) -> (AppState, ReadRecorde
         check_every: hour,
         left_open: Arc::default(),
     });
-    let connections = Connections::new(writer, under_way, verifier.clone(), index.clone());
+    let connections = Connections::new(writer, under_way, verifier.clone());
     let events = Events::new(index.clone());
     let settings = session_settings();
     let sessions = Sessions::new(

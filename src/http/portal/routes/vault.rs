@@ -23,12 +23,15 @@ use crate::{
     },
     domain::{
         session::{Done, Notice},
-        vault::{TEMPLATE, TestOutcome, Trouble, VaultToken},
+        vault::VaultToken,
     },
-    http::portal::{
-        security::{Part, Security},
-        stop::Why,
-        vault::{Vault, notice::VaultNotice},
+    http::{
+        portal::{
+            security::{Part, Security},
+            stop::Why,
+            vault::{Vault, notice::VaultNotice},
+        },
+        v1::vault::template,
     },
 };
 
@@ -58,11 +61,7 @@ pub(super) async fn download(visit: Visit) -> Response {
     if visit.open.visitor.providers().is_some() {
         return visit.desk.stop(StatusCode::NOT_FOUND, Why::NotFound);
     }
-    let headers = [
-        (header::CONTENT_TYPE, "text/javascript; charset=utf-8"),
-        (header::CONTENT_DISPOSITION, "attachment; filename=\"secret-vault-lambda.mjs\""),
-    ];
-    (headers, TEMPLATE).into_response()
+    template().into_response()
 }
 
 /// Says where the vault is.
@@ -181,12 +180,10 @@ fn words(done: Done, vault: &Vault) -> Option<VaultNotice> {
         Done::VaultEnabled => VaultNotice::Enabled,
         Done::VaultDisabled => VaultNotice::Disabled,
         Done::VaultForgotten => VaultNotice::Forgotten,
-        Done::VaultTested => match vault.last_test.as_ref()?.outcome {
-            TestOutcome::Ok => VaultNotice::Answered,
-            TestOutcome::Unreachable => VaultNotice::Trouble(Trouble::ConnectionFailed),
-            TestOutcome::Unauthorized => VaultNotice::Trouble(Trouble::Unauthorized),
-            TestOutcome::BadResponse => VaultNotice::Trouble(Trouble::BadResponse),
-        },
+        Done::VaultTested => {
+            let trouble = vault.last_test.as_ref()?.outcome.trouble();
+            trouble.map_or(VaultNotice::Answered, VaultNotice::Trouble)
+        }
         Done::Connected
         | Done::Replaced
         | Done::Unchanged
