@@ -6,7 +6,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use hyper::Method;
@@ -21,7 +21,7 @@ use super::{
     aws::Proxy,
     client::{Call, Reply},
     database::Database,
-    provider, services,
+    provider, services, until,
 };
 
 /// Which database.
@@ -155,6 +155,24 @@ impl TestApp {
         let (_, after) = log.rsplit_once("\"admin_address\":\"").expect("the log says where");
         let address = after.split('"').next().unwrap().parse().unwrap();
         Call::new(address, Method::GET, "/metrics").send().await.expect(200).text
+    }
+
+    /// For how long it has not asked what others changed, as it last told: once a second, and never 0 once it did.
+    pub(crate) async fn blindness(&self) -> Duration {
+        let metrics = self.metrics().await;
+        let seconds = |line: &str| line.strip_prefix("keybroker_blindness_seconds ")?.parse().ok();
+        metrics.lines().find_map(seconds).map(Duration::from_secs_f64).unwrap_or_default()
+    }
+
+    /// Until it has heard of all that was changed before: it forgets nothing for that any more.
+    pub(crate) async fn caught_up(&self) {
+        let since = Instant::now();
+        until("it asked what was changed", || async {
+            let waited = since.elapsed();
+            let blindness = self.blindness().await;
+            (!blindness.is_zero() && blindness + Duration::from_secs(1) < waited).then_some(())
+        })
+        .await;
     }
 
     /// Every file that it has written, but its log and its key.

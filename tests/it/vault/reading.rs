@@ -13,7 +13,8 @@ use crate::support::{Db, Store, fake_vault::FakeVault};
 #[tokio::test]
 async fn each_read_asks_once_and_the_store_never(#[case] db: Db, #[case] store: Store) {
     let (app, function) = both(db, store, &[]).await;
-    // The first read looks up where the vault is.
+    // The first read looks up where the vault is, and so does the first after the change was heard of.
+    app.caught_up().await;
     app.read("vapi").await.expect(200);
     let calls = || app.aws.as_ref().map(|aws| aws.calls().len());
     let before = calls();
