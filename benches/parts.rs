@@ -120,7 +120,7 @@ fn serialisation(criterion: &mut Criterion, parts: &Parts) {
 }
 
 fn read_log(criterion: &mut Criterion, parts: &Parts) {
-    let log = ReadLog::new(Arc::clone(&parts.clock), Arc::clone(&parts.random));
+    let log = ReadLog::new(Arc::clone(&parts.clock));
     let permit = parts.permit();
     criterion.bench_function("read log/count", |b| {
         b.iter(|| log.count(black_box(&permit), &parts.version, || true));

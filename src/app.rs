@@ -99,7 +99,7 @@ impl App {
         let store = open_store(&settings, &database, &clock).await?;
         let ground = Ground { database, store, catalogue, clock, random };
         let core = Core::new(&settings, &ground, cache_settings(&settings));
-        let reads = ReadLog::new(Arc::clone(&ground.clock), Arc::new(PagedRandom));
+        let reads = ReadLog::new(Arc::clone(&ground.clock));
         let credentials = core.reader(&settings, &ground, reads.clone());
         let Ground { database, store, catalogue, clock, random } = ground;
         let index = Arc::new(database.clone());

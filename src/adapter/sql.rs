@@ -4,6 +4,7 @@
 //! query: put it into the file of its table, with the organization in its `WHERE`.
 
 mod audit;
+mod chains;
 mod checks;
 mod connections;
 mod events;

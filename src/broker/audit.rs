@@ -14,7 +14,8 @@ use crate::{
     },
 };
 
-const PAGE: u16 = 1_000;
+/// How many links are looked at at a time, each of which may hold some hundred events.
+const PAGE: u16 = 200;
 
 /// What a chain is that no event was ever added to.
 const EMPTY: Ends =
@@ -69,7 +70,7 @@ impl Auditor {
         let mut events = 0;
         while walk.sequence < ends.newest {
             let links = self.0.links_after(org, walk.sequence, PAGE).await?;
-            if links.first().is_none_or(|link| link.sequence != walk.sequence + 1)
+            if links.first().is_none_or(|link| link.first() != walk.sequence + 1)
                 && let Some(now) = self.ends(org).await?
                 && now.pruned > walk.sequence
             {
@@ -79,7 +80,7 @@ impl Auditor {
             }
             let before = events;
             for link in links.iter().filter(|link| link.sequence <= ends.newest) {
-                events += 1;
+                events += link.events() as u64;
                 if let Some(fault) = walk.step(link) {
                     tell(fault);
                 }
@@ -94,7 +95,7 @@ impl Auditor {
         if let Some(next) = self.0.links_after(org, ends.newest, 1).await?.first()
             && self.ends(org).await?.is_none_or(|now| now.newest < next.sequence)
         {
-            tell(Fault::Outside(next.sequence, next.id.clone()));
+            tell(Fault::Outside(next.first(), next.id.clone()));
         }
         Ok(Verified { events, open, newest: ends.newest, hash: ends.newest_hash })
     }

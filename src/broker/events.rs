@@ -54,7 +54,7 @@ impl Events {
     /// All of an organization's events that pass the filter, newest first, page by page. Ends with the
     /// database's failure, if it fails.
     ///
-    /// Each page begins below a number, so that an event that is removed in time takes nothing with it.
+    /// Each page begins after a position, so that an event that is removed in time takes nothing with it.
     pub fn export(
         self,
         permit: Permit<Audit, OrgId>,
@@ -63,7 +63,7 @@ impl Events {
         try_unfold((self, permit, Some(filter)), |(events, permit, filter)| async move {
             let Some(mut filter) = filter else { return Ok(None) };
             let (page, more) = events.list(&permit, &filter, None, EXPORT_PAGE).await?;
-            filter.below = page.last().map(|last| last.number);
+            filter.after = page.last().map(|last| last.position.clone());
             Ok(Some((page, (events, permit, more.map(|_| filter)))))
         })
     }

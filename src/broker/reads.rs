@@ -1,23 +1,18 @@
 //! Reads of keys, on their way into the audit log.
 //!
-//! A read is counted in memory before its keys are given out, which takes no query. Twice a second the
-//! counts are written: one line for what one token read of one connection's version within a minute. While
-//! the database fails the counts stay here; once there is no room for more of them, readers wait, and are
-//! refused rather than not logged. Writing says what a line's count is, not what to add, so a write whose
-//! outcome is unknown is simply done again.
+//! A read is counted in memory before its keys are given out, which takes no query. Twice a second all that was
+//! counted goes into the log: what each token read of each connection's version within a minute. The log puts
+//! together what comes of one minute. While the database fails the counts stay here; once there is no room for more
+//! of them, readers wait, and are refused rather than not logged. Batches are numbered, so that one whose outcome is
+//! unknown is simply written again.
 //!
-//! A line is so written twice a second while it grows. Where more than a thousand do, that would keep the
-//! database busy with counts that are out of date at once: they then take turns, and are brought up to date
-//! when their minute is over at the latest. Lines of which the log does not tell at all never wait.
-//!
-//! The lines are in parts, each under a lock of its own, by what they count. Counting takes one look-up
+//! The counts are in parts, each under a lock of its own, by what they count. Counting takes one look-up
 //! under one of these, and so readers of different keys seldom wait for each other.
 
 mod lines;
 mod room;
 
 use std::{
-    collections::HashMap,
     hash::BuildHasher,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -29,18 +24,18 @@ use tokio::{sync::Notify, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    lines::{Counted, Lines, OneRead, minute},
+    lines::{Lines, OneRead},
     room::Room,
 };
 use super::error::Error;
 use crate::{
     domain::{
         access::{Permit, Read},
-        clock::{Clock, Random, time_ordered_id},
+        clock::Clock,
         event::whole_millis,
         secret::Version,
     },
-    port::audit::{AuditIndex, Closed},
+    port::audit::{AuditIndex, Reads},
 };
 
 /// How often counts are written.
@@ -49,14 +44,11 @@ const EVERY: Duration = Duration::from_millis(500);
 /// The most lines that are held at a time: some tens of megabytes.
 const MOST: usize = 262_144;
 
-/// How many lines that grew are written at a time, beside those that are new or whose minute is over.
-const TURNS: usize = 1_024;
-
 /// In how many parts.
 const PARTS: usize = 64;
 
-/// How many lines are written at once.
-const BATCH: usize = 2_000;
+/// How many lines are written at once, or a part's more.
+const BATCH: usize = 8_192;
 
 /// How long a reader waits for room.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -74,17 +66,16 @@ struct Inner {
     /// Told when lines were written.
     made_room: Notify,
     clock: Arc<dyn Clock>,
-    random: Arc<dyn Random>,
 }
 
 impl ReadLog {
     /// An empty one.
     #[must_use]
-    pub fn new(clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
-        Self::with(MOST, PATIENCE, clock, random)
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self::with(MOST, PATIENCE, clock)
     }
 
-    fn with(most: usize, patience: Duration, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
+    fn with(most: usize, patience: Duration, clock: Arc<dyn Clock>) -> Self {
         Self(Arc::new(Inner {
             parts: [(); PARTS].map(|()| Mutex::default()),
             hasher: DefaultHashBuilder::default(),
@@ -92,7 +83,6 @@ impl ReadLog {
             patience,
             made_room: Notify::new(),
             clock,
-            random,
         }))
     }
 
@@ -140,56 +130,13 @@ impl Inner {
         lock(&self.parts[usize::from(hash.to_le_bytes()[4]) % PARTS])
     }
 
-    fn parts(&self) -> impl Iterator<Item = MutexGuard<'_, Lines>> {
-        self.parts.iter().map(lock)
-    }
-
     /// Whether it was counted.
     fn count(&self, read: &OneRead<'_>, admit: impl FnOnce() -> bool) -> bool {
         self.part(read.hash).count(read, &self.room, admit)
     }
 
-    /// Lines whose count the log does not tell yet, one batch at most: of each part as many as are `left`.
-    fn take(&self, left: &mut [usize]) -> Vec<Counted> {
-        let (mut batch, mut room) = (Vec::new(), BATCH);
-        for (part, left) in self.parts.iter().zip(left).filter(|(_, left)| **left > 0) {
-            let number = room.min(*left);
-            // Drawn before the lock is taken, for those that are new.
-            let ids: Vec<_> = (0..number).map(|_| time_ordered_id(&*self.clock, &*self.random)).collect();
-            batch.extend(lock(part).take(ids));
-            (*left, room) = (*left - number, room - number);
-        }
-        batch
-    }
-
-    fn put_back(&self, batch: Vec<Counted>) {
-        for counted in batch {
-            self.part(counted.hash()).put_back(counted);
-        }
-    }
-
-    /// Notes what the log tells now, and makes room. Returns how many reads are new in the log.
-    fn note(&self, batch: &[Counted], closed: &[Closed]) -> u64 {
-        let closed: HashMap<_, _> = closed.iter().map(|closed| (closed.id, closed.count)).collect();
-        let recorded: i64 =
-            batch.iter().map(|counted| self.part(counted.hash()).note(counted, &closed)).sum();
-        self.make_room();
-        u64::try_from(recorded).unwrap_or(0)
-    }
-
-    /// Lets go of lines that are written: of whole minutes that are over, and, if there are nearly as many
-    /// lines as there may be, of the oldest others.
-    fn make_room(&self) {
-        let now = minute(self.clock.now());
-        for part in &self.parts {
-            // Many at once, so not dropped under the lock.
-            let gone = lock(part).let_go_before(now);
-            self.room.give_back(gone.iter().map(lines::Minute::len).sum());
-        }
-        if let Some((goal, held)) = self.room.scarcity() {
-            let gone = self.parts().map(|mut lines| lines.shrink(goal, held)).sum();
-            self.room.give_back(gone);
-        }
+    fn give_back(&self, lines: usize) {
+        self.room.give_back(lines);
         self.made_room.notify_waiters();
     }
 }
@@ -203,24 +150,29 @@ fn lock(part: &Mutex<Lines>) -> MutexGuard<'_, Lines> {
 pub struct ReadRecorder {
     log: ReadLog,
     index: Arc<dyn AuditIndex>,
+    /// The number of the last batch.
+    number: i64,
+    /// What it has, unless the log is known to tell it.
+    batch: Vec<Reads>,
     waiting: Gauge,
     recorded: Counter,
 }
 
 impl ReadRecorder {
-    /// A recorder of what `log` counts.
+    /// A recorder of what `log` counts. There must be no other of the same process.
     #[must_use]
     pub fn new(log: ReadLog, index: Arc<dyn AuditIndex>) -> Self {
         let waiting = gauge!("keybroker_reads_waiting");
-        Self { log, index, waiting, recorded: counter!("keybroker_reads_recorded_total") }
+        let recorded = counter!("keybroker_reads_recorded_total");
+        Self { log, index, number: 0, batch: Vec::new(), waiting, recorded }
     }
 
     /// Writes twice a second until told to stop, and then until all is written.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(mut self, stop: CancellationToken) {
         let mut failing = false;
         loop {
             let stopping = stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_none();
-            let result = if stopping { self.write_all().await } else { self.run_once().await };
+            let result = self.run_once().await;
             match (&result, failing) {
                 (Err(error), false) => {
                     tracing::warn!(%error, "reads of keys can't be logged at present; they are kept");
@@ -238,59 +190,46 @@ impl ReadRecorder {
         }
     }
 
-    /// Writes what was counted until now, within the turns that there are.
+    /// Writes what was counted until now.
     ///
     /// # Errors
     /// If the database does not answer: the counts are kept.
-    pub async fn run_once(&self) -> Result<(), Error> {
-        // Only lines that are written can make room.
-        let scarce = self.log.0.room.scarcity().is_some();
-        self.write_some(if scarce { usize::MAX } else { TURNS / PARTS }).await
-    }
-
-    async fn write_all(&self) -> Result<(), Error> {
-        self.write_some(usize::MAX).await
-    }
-
-    /// Writes what was counted until now, of each part at most so many lines that only grew.
-    async fn write_some(&self, grown: usize) -> Result<(), Error> {
-        let result = loop {
-            match self.write(grown).await {
-                // What those lines don't count now has lines of its own, to be written at once.
-                Ok(closed) if closed > 0 => {}
-                Ok(_) => break Ok(()),
-                Err(error) => break Err(error),
-            }
-        };
-        self.log.0.make_room();
-        let unwritten = || self.log.0.parts().map(|lines| lines.unwritten()).sum();
-        let waiting: usize = if result.is_ok() { 0 } else { unwritten() };
+    pub async fn run_once(&mut self) -> Result<(), Error> {
+        let result = self.write_all().await;
+        let waiting = if result.is_ok() { 0 } else { self.log.0.room.held() };
         self.waiting.set(u32::try_from(waiting).unwrap_or(u32::MAX));
         result
     }
 
-    /// Returns how many lines were closed before they could be given their count.
-    async fn write(&self, grown: usize) -> Result<usize, Error> {
-        let log = &self.log.0;
-        let now = minute(log.clock.now());
-        // Not what comes meanwhile: that is for the next time.
-        let mut left: Vec<_> = log.parts().map(|lines| lines.due(now, grown)).collect();
-        let mut closed_lines = 0;
-        while left.iter().any(|left| *left > 0) {
-            let batch = log.take(&mut left);
-            let reads: Vec<_> = batch.iter().map(Counted::reads).collect();
-            match self.index.record_reads(&reads).await {
-                Ok(closed) => {
-                    self.recorded.increment(log.note(&batch, &closed));
-                    closed_lines += closed.len();
-                }
-                Err(error) => {
-                    log.put_back(batch);
-                    return Err(error.into());
-                }
+    async fn write_all(&mut self) -> Result<(), Error> {
+        self.write().await?;
+        let log = self.log.clone();
+        // Each part once: what comes meanwhile is for the next time.
+        for part in &log.0.parts {
+            self.batch.extend(lock(part).take());
+            if self.batch.len() >= BATCH {
+                self.write_next().await?;
             }
         }
-        Ok(closed_lines)
+        self.write_next().await
+    }
+
+    /// Writes the batch under a number of its own.
+    async fn write_next(&mut self) -> Result<(), Error> {
+        self.number += 1;
+        self.write().await
+    }
+
+    async fn write(&mut self) -> Result<(), Error> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        let now = self.log.0.clock.now();
+        self.index.record_reads(self.number, &self.batch, now).await?;
+        self.recorded.increment(self.batch.iter().map(|line| u64::try_from(line.count).unwrap_or(0)).sum());
+        self.log.0.give_back(self.batch.len());
+        self.batch.clear();
+        Ok(())
     }
 }
 

@@ -18,8 +18,8 @@ use crate::{
 /// How often it looks.
 const EVERY: Duration = Duration::from_hours(1);
 
-/// How many events are removed at once.
-const BATCH: u16 = 500;
+/// How many links are removed at once, each of which may hold some hundred events.
+const BATCH: u16 = 200;
 
 /// How many organizations are looked at at once, so that no question takes long however many there are.
 const ORGS: u16 = 500;
@@ -54,7 +54,7 @@ impl Retention {
         while let Some(ends) = self.index.find_ends(org).await? {
             let mut walk = Walk::after(ends.pruned, ends.pruned_hash);
             for link in self.index.links_after(org, ends.pruned, BATCH).await? {
-                if link.record.as_ref().is_some_and(|record| record.at >= before) {
+                if link.records.iter().flatten().any(|record| record.at >= before) {
                     break;
                 }
                 if let Some(fault) = walk.step(&link) {

@@ -143,6 +143,19 @@ pub enum ActorType {
     Operator,
 }
 
+impl ActorType {
+    /// Its name in the log.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::User => "user",
+            Self::System => "system",
+            Self::Operator => "operator",
+        }
+    }
+}
+
 /// An authenticated caller and what its token allows.
 #[derive(Debug, Clone)]
 pub struct Caller {

@@ -3,6 +3,7 @@
 //! To add a type: a line in [`EventType`], with its name.
 
 pub mod chain;
+pub mod reads;
 mod record;
 
 use std::{str::FromStr, sync::Arc};
@@ -10,7 +11,7 @@ use std::{str::FromStr, sync::Arc};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-pub use self::record::{EventFilter, Listed, Record, RecordedActor, whole_millis};
+pub use self::record::{EventFilter, Listed, Position, Record, RecordedActor, whole_millis};
 use super::{
     access::Actor,
     clock::{Clock, Random, time_ordered_id},

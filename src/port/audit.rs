@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use uuid::Uuid;
 
 use super::index::{IndexError, Page};
 use crate::domain::{
@@ -16,31 +15,18 @@ use crate::domain::{
     secret::{SecretName, Version},
 };
 
-/// What one token read of one version of one connection within a minute: one line of the log.
-#[derive(Debug, Clone)]
+/// What one token read of one version of one connection within a minute, or a part of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reads {
-    /// The line's id.
-    pub id: Uuid,
-    /// Whether nobody tried to record it before.
-    pub new: bool,
     /// What was read.
     pub secret: SecretName,
     /// Which version of it.
     pub version: Version,
     /// By whom.
     pub actor: Arc<Actor>,
-    /// When first.
+    /// When first, in whole milliseconds.
     pub at: Timestamp,
     /// How often.
-    pub count: i64,
-}
-
-/// A line that was sealed before it could be given its count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Closed {
-    /// The line's id.
-    pub id: Uuid,
-    /// The count that it has, for good.
     pub count: i64,
 }
 
@@ -70,13 +56,20 @@ pub struct Ends {
 /// The keeping of the audit log.
 #[async_trait]
 pub trait AuditIndex: Send + Sync {
-    /// Makes each line tell its count, and appends those that are not there. Doing so again changes
-    /// nothing. Returns the lines that were sealed before, and so keep the count they have.
-    async fn record_reads(&self, reads: &[Reads]) -> Result<Vec<Closed>, IndexError>;
+    /// Counts these reads, as batch `number` of this process: one that was recorded before is not counted again.
+    /// To be called with greater numbers each time, or again with the last.
+    async fn record_reads(&self, number: i64, reads: &[Reads], now: Timestamp) -> Result<(), IndexError>;
 
-    /// Gives open lines their place in their chains: at most `limit` of them, from after `after`, and those
-    /// of reads only if they are from before `reads_before`. What can't be sealed is logged and left out.
-    /// Returns where to go on; nothing if these were the last.
+    /// Gives all reads of minutes before this one their place in their chains. What can't be sealed is logged and
+    /// left as it is.
+    async fn seal_reads(&self, before: i64) -> Result<(), IndexError>;
+
+    /// Forgets which batches were recorded by processes that have recorded none since `before`.
+    async fn forget_writers(&self, before: Timestamp) -> Result<(), IndexError>;
+
+    /// Gives open lines, which older versions of keybroker appended, their place in their chains: at most `limit` of
+    /// them, from after `after`, and those of reads only if they are from before `reads_before`. What can't be sealed is
+    /// logged and left out. Returns where to go on; nothing if these were the last.
     async fn seal(
         &self,
         reads_before: Timestamp,
@@ -90,7 +83,7 @@ pub trait AuditIndex: Send + Sync {
     /// Where an organization's chain begins and ends; nothing if it has none.
     async fn find_ends(&self, org: &str) -> Result<Option<Ends>, IndexError>;
 
-    /// The events of a chain after number `after`, oldest first.
+    /// The events of a chain after number `after`, oldest first: at most `limit` links.
     async fn links_after(&self, org: &str, after: i64, limit: u16) -> Result<Vec<Link>, IndexError>;
 
     /// The oldest event in its place up to number `end`, if there is one.

@@ -2,6 +2,7 @@
 //! unnoticed.
 
 mod chain;
+mod counts;
 mod damaged;
 mod list;
 mod reads;

@@ -11,7 +11,7 @@ use crate::support::{Db, database::Database, services};
 const NUMBERS: &str = "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)";
 
 /// One row for each number, of which few are open or due, as in a database that has been used for long.
-const ROWS: [(&str, &str); 8] = [
+const ROWS: [(&str, &str); 11] = [
     (
         "connections (org, name, provider, status, source, version, generation, fields, check_after, created_at, updated_at)",
         "'org' || (i / 10), 'name' || i, 'custom', 'active', 'managed', 'v', 1, '[]', i, i, i",
@@ -21,6 +21,13 @@ const ROWS: [(&str, &str); 8] = [
         "i, 'id' || i, 'org' || (i / 10), 'type' || (i % 5), i, '{}', 'actor' || (i % 9), 'name' || (i % 3), 'v', 'o', \
          i, CASE WHEN i % 100 > 0 THEN 'hash' END",
     ),
+    (
+        "events (number, id, org, type, at, actor, origin, sequence, hash, reads, previous)",
+        "20001 + i, 'reads' || i, 'org' || (i / 10), 'credentials.read', i * 60000, '[]', 'o', 20001 + i, 'hash', \
+         '[]', 'hash'",
+    ),
+    ("read_counts (shard, minute, id, lines, actors, reads)", "i % 256, i / 1000, 'id' || i, 1, '[]', '[]'"),
+    ("read_writers (origin, newest, at)", "'origin' || i, i, i"),
     (
         "event_chains (org, newest_sequence, newest_hash, pruned_sequence, pruned_hash)",
         "'org' || i, i, 'hash', 0, 'hash'",

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     domain::event::chain::{ChainHash, Link},
     port::{
-        audit::{AuditIndex, Closed, Ends, OpenLine, Reads},
+        audit::{AuditIndex, Ends, OpenLine, Reads},
         index::{IndexError, Page},
     },
 };
@@ -28,7 +28,7 @@ pub(super) const ENDS: &str =
 
 /// The oldest event is asked for in a way that PostgreSQL can only carry out organization by organization.
 pub(super) const OLDEST: &str = "SELECT org, (SELECT at FROM events WHERE events.org = event_chains.org \
-     AND events.sequence = event_chains.pruned_sequence + 1) AS at FROM event_chains WHERE org > $1 ORDER BY org LIMIT $2";
+     AND events.sequence > event_chains.pruned_sequence ORDER BY sequence LIMIT 1) AS at FROM event_chains WHERE org > $1 ORDER BY org LIMIT $2";
 
 pub(super) const SET_PRUNED: &str = "UPDATE event_chains SET pruned_sequence = $3, pruned_hash = $4 \
      WHERE org = $1 AND pruned_sequence = $2";
@@ -37,17 +37,16 @@ pub(super) const PRUNE: &str = "DELETE FROM events WHERE org = $1 AND sequence >
 
 #[async_trait]
 impl AuditIndex for Database {
-    async fn record_reads(&self, reads: &[Reads]) -> Result<Vec<Closed>, IndexError> {
-        if reads.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut tx = self.begin().await?;
-        self.within(async {
-            let closed = reads::record(&mut tx, self.origin, reads).await?;
-            tx.commit().await?;
-            Ok(closed)
-        })
-        .await
+    async fn record_reads(&self, number: i64, reads: &[Reads], now: Timestamp) -> Result<(), IndexError> {
+        reads::record(self, number, reads, now).await
+    }
+
+    async fn seal_reads(&self, before: i64) -> Result<(), IndexError> {
+        reads::seal::seal(self, before).await
+    }
+
+    async fn forget_writers(&self, before: Timestamp) -> Result<(), IndexError> {
+        reads::forget_writers(self, before).await
     }
 
     async fn seal(
@@ -92,7 +91,11 @@ impl AuditIndex for Database {
 
     async fn count_open(&self, org: &str) -> Result<i64, IndexError> {
         let query = sqlx::query("SELECT COUNT(*) FROM events WHERE org = $1 AND hash IS NULL").bind(org);
-        self.within(async { query.fetch_one(self.pool()).await?.try_get(0) }).await
+        self.within(async {
+            let left: i64 = query.fetch_one(self.pool()).await?.try_get(0)?;
+            Ok(left + reads::count_open(self, org).await?)
+        })
+        .await
     }
 
     async fn orgs_to_prune(

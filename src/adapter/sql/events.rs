@@ -6,12 +6,19 @@ use jiff::Timestamp;
 use sqlx::{AnyConnection, Database as _, Postgres, Row, any::AnyRow};
 use uuid::Uuid;
 
-use super::{Database, decoded, from_json, from_millis, millis, to_json};
+use super::{
+    Database,
+    chains::BEFORE_FIRST,
+    decoded, from_json, from_millis, millis,
+    reads::{self, sealed},
+    to_json,
+};
 use crate::{
     domain::{
         event::{
-            Event, EventFilter, EventType, Listed, Record,
+            Event, EventFilter, EventType, Listed, Position, Record,
             chain::{ChainHash, Link},
+            reads::time_of,
         },
         id::{ConnectionName, OrgId},
     },
@@ -38,22 +45,19 @@ const SET_HEAD: &str = "INSERT INTO event_chains (org, newest_sequence, newest_h
      VALUES ($1, $2, $3, 0, $4) ON CONFLICT (org) DO UPDATE SET \
      newest_sequence = excluded.newest_sequence, newest_hash = excluded.newest_hash";
 
-pub(super) const NUMBER_OF: &str = "SELECT number FROM events WHERE org = $1 AND id = $2";
+pub(super) const POSITION_OF: &str = "SELECT at, number FROM events WHERE org = $1 AND id = $2";
 
 /// The columns that [`read`] reads.
 macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT number, id, org, type, at, actor, actor_id, connection, version, token, request_id, count, \
-             sequence, hash FROM events WHERE ",
+             sequence, hash, reads, previous FROM events WHERE ",
             $rest
         )
     };
 }
 pub(super) use select;
-
-/// Where a chain ends before its first event.
-pub(super) const BEFORE_FIRST: (i64, ChainHash) = (0, ChainHash::START);
 
 /// Takes `count` numbers, of which it returns the last; with 0 only the lock.
 pub(super) async fn take_numbers(tx: &mut AnyConnection, count: i64) -> Result<i64, sqlx::Error> {
@@ -130,7 +134,7 @@ pub(super) async fn append(tx: &mut AnyConnection, origin: Uuid, event: &Event) 
         .map(drop)
 }
 
-/// A page starts at an event's id and not at its number, which would tell an organization how much
+/// A page starts after an event's id and not after its number, which would tell an organization how much
 /// happens in the others.
 pub(super) async fn list(
     db: &Database,
@@ -139,76 +143,150 @@ pub(super) async fn list(
     before: Option<Uuid>,
     limit: u16,
 ) -> Result<Page<Listed, Uuid>, sqlx::Error> {
-    let before = match before {
-        Some(id) => Some(number_of(db, org, id).await?),
-        None => None,
+    let after = match before {
+        Some(id) => Some(position_of(db, org, id).await?),
+        None => filter.after.clone(),
     };
-    let texts = [
-        ("type =", filter.r#type.map(EventType::as_str)),
-        ("connection =", filter.connection.as_ref().map(ConnectionName::as_str)),
-        ("actor_id =", filter.actor.as_deref()),
-    ];
-    let bounds = [
-        ("at >=", filter.since.map(millis)),
-        ("at <", filter.until.map(millis)),
-        ("number <", filter.below),
-        ("number <", before),
-    ];
-    let texts: Vec<_> = texts.into_iter().filter_map(|(condition, text)| Some((condition, text?))).collect();
-    let bounds: Vec<_> =
-        bounds.into_iter().filter_map(|(condition, bound)| Some((condition, bound?))).collect();
-    let conditions = texts.iter().map(|(condition, _)| *condition);
-    let sql = page_query(conditions.chain(bounds.iter().map(|(condition, _)| *condition)));
-    // Safe: made of the text above alone.
-    let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(org.as_str());
-    for (_, text) in texts {
-        query = query.bind(text);
-    }
-    for (_, bound) in bounds {
-        query = query.bind(bound);
-    }
-    query = query.bind(i64::from(limit) + 1);
-    let rows = query.fetch_all(db.pool()).await?;
-    let more = rows.len() > usize::from(limit);
-    let page = rows.iter().take(limit.into()).map(listed).collect::<Result<Vec<_>, _>>()?;
-    let last = if more { page.last() } else { None };
+    let wanted = usize::from(limit) + 1;
+    let changes = changes(org, filter, after.as_ref()).fetch(db, i64::from(limit) + 1).await?;
+    let mut found = changes.iter().map(listed).collect::<Result<Vec<_>, _>>()?;
+    found.extend(reads::list::find(db, org.as_str(), filter, after.as_ref(), wanted).await?);
+    found.sort_unstable_by(|a, b| b.position.cmp(&a.position));
+    let more = found.len() >= wanted;
+    found.truncate(limit.into());
+    let last = if more { found.last() } else { None };
     let next = last.map(|last| decoded(last.record.id.parse())).transpose()?;
-    Ok((page, next))
+    Ok((found, next))
 }
 
-/// The question for a page of an organization's events that meet these conditions.
-pub(super) fn page_query<'a>(conditions: impl Iterator<Item = &'a str>) -> String {
-    let (mut sql, mut place) = (select!("org = $1").to_owned(), 2);
-    for condition in conditions {
-        let _ = write!(sql, " AND {condition} ${place}"); // writing to memory does not fail
-        place += 1;
+/// The question for all events that have rows of their own.
+pub(super) fn changes(org: &OrgId, filter: &EventFilter, after: Option<&Position>) -> PageQuery {
+    let mut query = PageQuery::new(org.as_str(), Rows::OfOneEvent);
+    query.and("type =", filter.r#type.map(EventType::as_str));
+    query.and("connection =", filter.connection.as_ref().map(ConnectionName::as_str));
+    query.and("actor_id =", filter.actor.as_deref());
+    query.and("at >=", filter.since.map(millis));
+    query.and("at <", filter.until.map(millis));
+    query.and_before(after.map(|after| (millis(after.at), after.number)));
+    query
+}
+
+/// Which rows are asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Rows {
+    /// Those that tell of one event.
+    OfOneEvent,
+    /// Those that hold the reads of a minute.
+    OfReads,
+}
+
+/// A question for a page of an organization's rows, newest first.
+pub(super) struct PageQuery {
+    sql: String,
+    values: Vec<Value>,
+}
+
+pub(super) enum Value {
+    Text(String),
+    Number(i64),
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
     }
-    let _ = write!(sql, " ORDER BY number DESC LIMIT ${place}");
-    sql
 }
 
-/// The number of an organization's event; an error if it has no such event.
-async fn number_of(db: &Database, org: &OrgId, id: Uuid) -> Result<i64, sqlx::Error> {
-    sqlx::query(NUMBER_OF).bind(org.as_str()).bind(id.to_string()).fetch_one(db.pool()).await?.try_get(0)
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl PageQuery {
+    pub(super) fn new(org: &str, rows: Rows) -> Self {
+        let sql = match rows {
+            Rows::OfOneEvent => select!("org = $1 AND reads IS NULL"),
+            Rows::OfReads => select!("org = $1 AND reads IS NOT NULL"),
+        };
+        Self { sql: sql.to_owned(), values: vec![org.into()] }
+    }
+
+    /// Only rows of which `condition` is true of the value, if there is one.
+    pub(super) fn and(&mut self, condition: &'static str, value: Option<impl Into<Value>>) {
+        let Some(value) = value else { return };
+        self.values.push(value.into());
+        let _ = write!(self.sql, " AND {condition} ${}", self.values.len()); // writing to memory does not fail
+    }
+
+    /// Only rows from before this time and number, if there is one.
+    pub(super) fn and_before(&mut self, position: Option<(i64, i64)>) {
+        let Some((at, number)) = position else { return };
+        self.values.extend([at.into(), number.into()]);
+        let place = self.values.len();
+        let _ = write!(self.sql, " AND (at, number) < (${}, ${place})", place - 1);
+    }
+
+    /// The statement.
+    pub(super) fn sql(&self) -> String {
+        format!("{} ORDER BY at DESC, number DESC LIMIT ${}", self.sql, self.values.len() + 1)
+    }
+
+    pub(super) async fn fetch(self, db: &Database, limit: i64) -> Result<Vec<AnyRow>, sqlx::Error> {
+        // Safe: made of the text above alone.
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(self.sql()));
+        for value in self.values {
+            query = match value {
+                Value::Text(text) => query.bind(text),
+                Value::Number(number) => query.bind(number),
+            };
+        }
+        query.bind(limit).fetch_all(db.pool()).await
+    }
+}
+
+/// The position of an organization's event; an error if it has no such event.
+async fn position_of(db: &Database, org: &OrgId, id: Uuid) -> Result<Position, sqlx::Error> {
+    if let Some(at) = time_of(id) {
+        return Ok(Position { at, number: i64::MAX, id: id.to_string() });
+    }
+    let query = sqlx::query(POSITION_OF).bind(org.as_str()).bind(id.to_string());
+    let row = query.fetch_one(db.pool()).await?;
+    Ok(Position { at: time(&row)?, number: row.try_get("number")?, id: id.to_string() })
 }
 
 fn listed(row: &AnyRow) -> Result<Listed, sqlx::Error> {
     let sequence: Option<i64> = row.try_get("sequence")?;
     let hash: Option<String> = row.try_get("hash")?;
     let hash = decoded(hash.map(|hash| hash.parse()).transpose())?;
-    Ok(Listed { number: row.try_get("number")?, record: read(row)?, place: sequence.zip(hash) })
+    let record = read(row)?;
+    let position = Position { at: record.at, number: row.try_get("number")?, id: record.id.clone() };
+    Ok(Listed { position, record, place: sequence.zip(hash) })
 }
 
 /// A row as a link of a chain. It may have been tampered with: what can't be read is left out.
 pub(super) fn link(row: &AnyRow) -> Result<Link, sqlx::Error> {
-    let record = read(row).ok();
-    let actor_id = row.try_get::<Option<String>, _>("actor_id").ok().flatten();
+    let (records, searchable) = if sealed::is_sealed(row).unwrap_or(false) {
+        (sealed::records(row), sealed::is_as_written(row).unwrap_or(false))
+    } else {
+        let record = read(row);
+        let actor_id = row.try_get::<Option<String>, _>("actor_id").ok().flatten();
+        let searchable = record.as_ref().is_ok_and(|record| actor_id.as_ref() == Some(&record.actor.id));
+        (record.map(|record| vec![record]), searchable)
+    };
     Ok(Link {
         sequence: row.try_get("sequence")?,
         hash: row.try_get::<Option<String>, _>("hash").ok().flatten().and_then(|hash| hash.parse().ok()),
+        previous: sealed::previous(row).ok().flatten(),
+        records: records.ok().filter(|records| !records.is_empty()),
         id: row.try_get("id").unwrap_or_default(),
-        searchable: record.as_ref().is_some_and(|record| actor_id.as_ref() == Some(&record.actor.id)),
-        record,
+        searchable,
     })
 }
 

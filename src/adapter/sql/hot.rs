@@ -3,7 +3,13 @@
 //! A test asks both databases how they would carry out each. To add a query that a request or a background task
 //! waits for: name it here.
 
-use super::{audit, checks, connections, events, seal, sessions, system, tokens, vaults, writes};
+use jiff::Timestamp;
+
+use super::{audit, checks, connections, events, reads, seal, sessions, system, tokens, vaults, writes};
+use crate::domain::{
+    event::{EventFilter, EventType, Position},
+    id::OrgId,
+};
 
 /// The queries, by name.
 #[must_use]
@@ -26,7 +32,9 @@ pub fn hot_queries() -> Vec<(&'static str, String)> {
         ("to postpone a check", checks::POSTPONE),
         ("what changed elsewhere", system::AFTER),
         ("the end of a chain, to append", events::HEAD),
-        ("the number of an event", events::NUMBER_OF),
+        ("the position of an event", events::POSITION_OF),
+        ("an organization's open reads", reads::OPEN),
+        ("to take reads to be sealed", reads::seal::TAKE),
         ("whether a line is open", seal::ANY),
         ("the open lines", seal::OPEN),
         ("the ends of a chain", audit::ENDS),
@@ -47,15 +55,28 @@ pub fn hot_queries() -> Vec<(&'static str, String)> {
         ("to drop a vault's change", vaults::DROP),
         ("to forget a vault", vaults::FORGET),
     ];
-    let pages: [(_, &[&str]); 5] = [
-        ("the newest events", &[]),
-        ("a page of events", &["number <"]),
-        ("events of a type", &["type =", "number <"]),
-        ("events of a connection", &["connection =", "number <"]),
-        ("events of an actor", &["actor_id =", "number <"]),
-    ];
     let fixed = fixed.map(|(name, query)| (name, query.to_owned()));
-    let pages = pages.map(|(name, conditions)| (name, events::page_query(conditions.iter().copied())));
     let claim = [("keys to be tried", checks::claim_query(64))];
-    fixed.into_iter().chain(pages).chain(claim).collect()
+    fixed.into_iter().chain(pages()).chain(claim).collect()
+}
+
+/// The pages of the list of events.
+fn pages() -> Vec<(&'static str, String)> {
+    let org: OrgId = "acme".parse().expect("an organization");
+    let after = Position { at: Timestamp::UNIX_EPOCH, number: 1, id: String::new() };
+    let all = EventFilter::default();
+    let of_type = EventFilter { r#type: Some(EventType::VaultTested), ..all.clone() };
+    let of_connection = EventFilter { connection: "vapi".parse().ok(), ..all.clone() };
+    let of_actor = EventFilter { actor: Some("ada".to_owned()), ..all.clone() };
+    let pages = [
+        ("the newest events", &all, None),
+        ("a page of events", &all, Some(&after)),
+        ("events of a type", &of_type, Some(&after)),
+        ("events of a connection", &of_connection, Some(&after)),
+        ("events of an actor", &of_actor, Some(&after)),
+    ];
+    let changes = pages.map(|(name, filter, after)| (name, events::changes(&org, filter, after).sql()));
+    let reads = [("the newest reads", None), ("a page of reads", Some(&after))]
+        .map(|(name, after)| (name, reads::list::page(org.as_str(), &all, after, Some((0, 1))).sql()));
+    changes.into_iter().chain(reads).collect()
 }

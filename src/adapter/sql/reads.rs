@@ -1,105 +1,119 @@
-//! Lines of the audit log that count reads.
+//! Reads of keys on their way into the audit log: what was counted, until its minute is sealed.
 
-use std::collections::HashMap;
+pub(super) mod list;
+mod open;
+pub(super) mod seal;
+pub(super) mod sealed;
+mod text;
 
-use sqlx::{AnyConnection, Row};
-use uuid::Uuid;
+use jiff::Timestamp;
+use sqlx::AnyConnection;
 
-use super::{ROWS, events::take_numbers, for_rows, millis, places, to_json};
+pub(super) use self::open::{OPEN, count as count_open};
+use self::text::{Actors, Counted, Line};
+use super::{Database, ROWS, for_rows, millis, places, to_json};
 use crate::{
-    domain::event::EventType,
-    port::audit::{Closed, Reads},
+    domain::event::{RecordedActor, reads::minute},
+    port::{audit::Reads, index::IndexError},
 };
 
-/// Makes each line tell its count. What is returned was sealed before with another one.
+/// In how many shards organizations are. Who lists one organization's reads looks at the counts of one shard.
+const SHARDS: u64 = 256;
+
+const NOTE_BATCH: &str = "INSERT INTO read_writers (origin, newest, at) VALUES ($1, $2, $3) \
+     ON CONFLICT (origin) DO UPDATE SET newest = excluded.newest, at = excluded.at \
+     WHERE read_writers.newest < excluded.newest";
+
+/// A row of counts: lines of one shard and minute.
+#[derive(Clone)]
+struct Counts {
+    shard: i64,
+    minute: i64,
+    /// Its own, within the shard and minute.
+    id: String,
+    /// How many.
+    lines: i64,
+    /// JSON.
+    actors: String,
+    /// JSON.
+    reads: String,
+}
+
+/// Adds these to what was counted, unless this batch was added before.
 pub(super) async fn record(
-    tx: &mut AnyConnection,
-    origin: Uuid,
+    db: &Database,
+    number: i64,
     reads: &[Reads],
-) -> Result<Vec<Closed>, sqlx::Error> {
-    // The lock first: no line is sealed from here on.
-    take_numbers(tx, 0).await?;
-    let tried: Vec<_> = reads.iter().filter(|line| !line.new).collect();
-    let there = counts(tx, &tried).await?;
-    let (mut new, mut grown, mut closed) = (Vec::new(), Vec::new(), Vec::new());
-    for line in reads {
-        match there.get(&line.id.to_string()) {
-            None => new.push(line),
-            Some((count, _)) if *count == line.count => {}
-            Some((_, false)) => grown.push(line),
-            Some((count, true)) => closed.push(Closed { id: line.id, count: *count }),
+    now: Timestamp,
+) -> Result<(), IndexError> {
+    let rows = counts(&format!("{} {number}", db.origin), reads);
+    let mut tx = db.begin().await?;
+    db.within(async {
+        let noted = sqlx::query(NOTE_BATCH).bind(db.origin.to_string()).bind(number).bind(millis(now));
+        if noted.execute(&mut *tx).await?.rows_affected() == 0 {
+            return Ok(());
         }
-    }
-    count_up(tx, &grown).await?;
-    append(tx, origin, &new).await?;
-    Ok(closed)
+        add(&mut tx, rows).await?;
+        tx.commit().await
+    })
+    .await
 }
 
-/// What the log says of these lines: their count, and whether they are sealed.
-async fn counts(
-    tx: &mut AnyConnection,
-    reads: &[&Reads],
-) -> Result<HashMap<String, (i64, bool)>, sqlx::Error> {
-    let mut there = HashMap::with_capacity(reads.len());
-    for reads in reads.chunks(ROWS) {
-        let sql = format!("SELECT id, count, hash FROM events WHERE id IN {}", places(1, reads.len()));
-        let mut query = for_rows(sql, reads.len());
-        for line in reads {
-            query = query.bind(line.id.to_string());
-        }
-        for row in query.fetch_all(&mut *tx).await? {
-            let sealed = row.try_get::<Option<String>, _>("hash")?.is_some();
-            there.insert(row.try_get("id")?, (row.try_get("count")?, sealed));
-        }
-    }
-    Ok(there)
+fn counts(batch: &str, reads: &[Reads]) -> Vec<Counts> {
+    let placed = |line| -> ((i64, i64), &Reads) { (place(line), line) };
+    let mut lines: Vec<_> = reads.iter().map(placed).collect();
+    lines.sort_unstable_by_key(|(place, _)| *place);
+    lines.chunk_by(|(a, _), (b, _)| a == b).map(|lines| row(batch, lines)).collect()
 }
 
-async fn count_up(tx: &mut AnyConnection, lines: &[&Reads]) -> Result<(), sqlx::Error> {
-    for lines in lines.chunks(ROWS) {
+/// The minute and the shard.
+fn place(line: &Reads) -> (i64, i64) {
+    (minute(line.at), shard(line.secret.org().as_str()))
+}
+
+fn row(batch: &str, reads: &[((i64, i64), &Reads)]) -> Counts {
+    let (minute, shard) = reads[0].0;
+    let mut actors = Actors::default();
+    let mut lines = Vec::with_capacity(reads.len());
+    for (_, line) in reads {
+        let (actor, secret) = (&*line.actor, &line.secret);
+        let place = actors.place((actor.r#type.as_str(), &actor.id), || RecordedActor::from(actor));
+        let version = line.version.as_str();
+        let of_org = Line::new(place, secret.connection().as_str(), version, line.at, line.count);
+        lines.push(Counted { org: secret.org().as_str().into(), line: of_org });
+    }
+    let (actors, reads) = (to_json(&actors.all), to_json(&lines));
+    let lines = i64::try_from(lines.len()).unwrap_or(i64::MAX);
+    Counts { shard, minute, id: batch.to_owned(), lines, actors, reads }
+}
+
+async fn add(tx: &mut AnyConnection, mut rows: Vec<Counts>) -> Result<(), sqlx::Error> {
+    while !rows.is_empty() {
+        let some = rows.split_off(rows.len().saturating_sub(ROWS));
         let sql = format!(
-            "WITH said (id, total) AS (VALUES {}) UPDATE events SET count = said.total FROM said \
-             WHERE events.id = said.id AND events.hash IS NULL",
-            places(lines.len(), 2)
+            "INSERT INTO read_counts (shard, minute, id, lines, actors, reads) VALUES {}",
+            places(some.len(), 6)
         );
-        let mut query = for_rows(sql, lines.len());
-        for line in lines {
-            query = query.bind(line.id.to_string()).bind(line.count);
+        let mut query = for_rows(sql, some.len());
+        for row in some {
+            query = query.bind(row.shard).bind(row.minute).bind(row.id);
+            query = query.bind(row.lines).bind(row.actors).bind(row.reads);
         }
         query.execute(&mut *tx).await?;
     }
     Ok(())
 }
 
-async fn append(tx: &mut AnyConnection, origin: Uuid, lines: &[&Reads]) -> Result<(), sqlx::Error> {
-    if lines.is_empty() {
-        return Ok(());
-    }
-    let taken = i64::try_from(lines.len()).unwrap_or(i64::MAX);
-    let mut number = take_numbers(tx, taken).await? - taken;
-    for lines in lines.chunks(ROWS) {
-        let sql = format!(
-            "INSERT INTO events (number, id, org, type, at, actor, actor_id, connection, version, origin, \
-             count) VALUES {}",
-            places(lines.len(), 11)
-        );
-        let mut query = for_rows(sql, lines.len());
-        for line in lines {
-            number += 1;
-            query = query
-                .bind(number)
-                .bind(line.id.to_string())
-                .bind(line.secret.org().as_str())
-                .bind(EventType::CredentialsRead.as_str())
-                .bind(millis(line.at))
-                .bind(to_json(&*line.actor))
-                .bind(line.actor.id.as_str())
-                .bind(line.secret.connection().as_str())
-                .bind(line.version.as_str())
-                .bind(origin.to_string())
-                .bind(line.count);
-        }
-        query.execute(&mut *tx).await?;
-    }
-    Ok(())
+/// Forgets processes that have recorded nothing since.
+pub(super) async fn forget_writers(db: &Database, before: Timestamp) -> Result<(), IndexError> {
+    let query = sqlx::query("DELETE FROM read_writers WHERE at < $1").bind(millis(before));
+    db.within(query.execute(db.pool())).await.map(drop)
+}
+
+/// The shard of an organization, by the hash FNV-1a: rows that are there depend on it.
+fn shard(org: &str) -> i64 {
+    let hash = org.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    i64::try_from(hash % SHARDS).unwrap_or(0)
 }

@@ -1,17 +1,16 @@
-//! The sealing of open lines.
-
-use std::collections::HashMap;
+//! The sealing of lines that older versions of keybroker left open.
 
 use jiff::Timestamp;
 use sqlx::{AnyConnection, Row, any::AnyRow};
 
 use super::{
     Database, ROWS,
-    events::{self, BEFORE_FIRST, select, take_numbers},
+    chains::{Heads, heads, set_heads},
+    events::{self, select, take_numbers},
     for_rows, millis, places,
 };
 use crate::{
-    domain::event::{EventType, Record, chain::ChainHash},
+    domain::event::{EventType, Record},
     port::{audit::OpenLine, index::IndexError},
 };
 
@@ -23,9 +22,6 @@ pub(super) const ANY: &str = "SELECT 1 FROM events WHERE hash IS NULL AND (type 
 pub(super) const OPEN: &str = select!(
     "hash IS NULL AND (type <> $1 OR at < $2) AND (org, number) > ($3, $4) ORDER BY org, number LIMIT $5"
 );
-
-/// What an organization's chain ends with, by its organization.
-type Heads = HashMap<String, (i64, ChainHash)>;
 
 pub(super) async fn seal(
     db: &Database,
@@ -76,8 +72,9 @@ fn readable(rows: &[AnyRow]) -> Result<Vec<(i64, Record)>, sqlx::Error> {
 /// Gives each its place, but for those whose chain has no end that they could follow. They come
 /// organization by organization. Returns where the chains end now.
 async fn seal_all(tx: &mut AnyConnection, records: &[(i64, Record)]) -> Result<Heads, sqlx::Error> {
-    let chains: Vec<_> = records.chunk_by(|(_, a), (_, b)| a.org == b.org).collect();
-    let mut heads = heads(tx, &chains).await?;
+    let chains = records.chunk_by(|(_, a), (_, b)| a.org == b.org);
+    let orgs: Vec<_> = chains.map(|chain| chain[0].1.org.as_str()).collect();
+    let mut heads = heads(tx, &orgs).await?;
     let mut sealed = Vec::with_capacity(records.len());
     for (number, record) in records {
         let Some((sequence, hash)) = heads.get_mut(&record.org) else { continue };
@@ -100,61 +97,4 @@ async fn seal_all(tx: &mut AnyConnection, records: &[(i64, Record)]) -> Result<H
     }
     set_heads(tx, &heads).await?;
     Ok(heads)
-}
-
-/// Where the chains end. One whose noted end can't be read, or lies before its newest event, is left out:
-/// whatever it was given next would not fit.
-async fn heads(tx: &mut AnyConnection, chains: &[&[(i64, Record)]]) -> Result<Heads, sqlx::Error> {
-    let mut heads = Heads::new();
-    for chains in chains.chunks(ROWS) {
-        let sql = format!(
-            "WITH asked (org) AS (VALUES {}) SELECT asked.org, newest_sequence, newest_hash, \
-             (SELECT MAX(sequence) FROM events WHERE events.org = asked.org) AS last \
-             FROM asked LEFT JOIN event_chains ON event_chains.org = asked.org",
-            places(chains.len(), 1)
-        );
-        let mut query = for_rows(sql, chains.len());
-        for chain in chains {
-            query = query.bind(chain[0].1.org.as_str());
-        }
-        for row in query.fetch_all(&mut *tx).await? {
-            let org: String = row.try_get("org")?;
-            if let Some(head) = head(&row)? {
-                heads.insert(org, head);
-            } else {
-                let why = "where its chain ends can't be read or is not its newest event";
-                tracing::error!(org, "an organization's events can't be sealed: {why}");
-            }
-        }
-    }
-    Ok(heads)
-}
-
-fn head(row: &AnyRow) -> Result<Option<(i64, ChainHash)>, sqlx::Error> {
-    let head = match row.try_get::<Option<i64>, _>("newest_sequence")? {
-        None => Some(BEFORE_FIRST),
-        Some(newest) => row.try_get::<String, _>("newest_hash")?.parse().ok().map(|hash| (newest, hash)),
-    };
-    let last = row.try_get::<Option<i64>, _>("last")?.unwrap_or(0);
-    Ok(head.filter(|(newest, _)| *newest >= last))
-}
-
-async fn set_heads(tx: &mut AnyConnection, heads: &Heads) -> Result<(), sqlx::Error> {
-    let (first_sequence, first_hash) = BEFORE_FIRST;
-    let heads: Vec<_> = heads.iter().collect();
-    for heads in heads.chunks(ROWS) {
-        let sql = format!(
-            "INSERT INTO event_chains (org, newest_sequence, newest_hash, pruned_sequence, pruned_hash) \
-             VALUES {} ON CONFLICT (org) DO UPDATE SET \
-             newest_sequence = excluded.newest_sequence, newest_hash = excluded.newest_hash",
-            places(heads.len(), 5)
-        );
-        let mut query = for_rows(sql, heads.len());
-        for (org, (sequence, hash)) in heads {
-            query = query.bind(org.as_str()).bind(*sequence).bind(hash.to_string());
-            query = query.bind(first_sequence).bind(first_hash.to_string());
-        }
-        query.execute(&mut *tx).await?;
-    }
-    Ok(())
 }

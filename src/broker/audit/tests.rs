@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     domain::event::{Record, RecordedActor, chain::Link},
     port::{
-        audit::{Closed, OpenLine, Reads},
+        audit::{OpenLine, Reads},
         index::Page,
     },
 };
@@ -38,7 +38,14 @@ fn link(previous: ChainHash, sequence: i64) -> Link {
         count: None,
     };
     let hash = Some(previous.next(sequence, &record));
-    Link { sequence, hash, id: record.id.clone(), record: Some(record), searchable: true }
+    Link {
+        sequence,
+        hash,
+        previous: None,
+        id: record.id.clone(),
+        records: Some(vec![record]),
+        searchable: true,
+    }
 }
 
 impl State {
@@ -101,7 +108,13 @@ impl AuditIndex for Chain {
         Ok(0)
     }
 
-    async fn record_reads(&self, _: &[Reads]) -> Result<Vec<Closed>, IndexError> {
+    async fn record_reads(&self, _: i64, _: &[Reads], _: Timestamp) -> Result<(), IndexError> {
+        unreachable!()
+    }
+    async fn seal_reads(&self, _: i64) -> Result<(), IndexError> {
+        unreachable!()
+    }
+    async fn forget_writers(&self, _: Timestamp) -> Result<(), IndexError> {
         unreachable!()
     }
     async fn seal(&self, _: Timestamp, _: &OpenLine, _: u16) -> Result<Option<OpenLine>, IndexError> {

@@ -23,9 +23,8 @@ impl Room {
         self.held.fetch_sub(lines, Ordering::Relaxed);
     }
 
-    /// If nearly all is taken: how many lines should be left, of how many.
-    pub(super) fn scarcity(&self) -> Option<(usize, usize)> {
-        let held = self.held.load(Ordering::Relaxed);
-        (held >= self.most - self.most / 8).then_some((self.most / 4 * 3, held))
+    /// How many are held.
+    pub(super) fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
     }
 }

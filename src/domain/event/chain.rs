@@ -99,19 +99,40 @@ fn digit(character: u8) -> Result<u8, InvalidHash> {
     }
 }
 
-/// One event in its place.
+/// One event in its place, or several that are kept together, as the reads of a minute are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
-    /// Its number in the chain, from 1.
+    /// The number of the last of them in the chain, which begins with 1.
     pub sequence: i64,
-    /// The hash that it carries, if it can be read as one.
+    /// The hash that the last of them carries, if it can be read as one.
     pub hash: Option<ChainHash>,
-    /// What it tells; nothing if it can't be read.
-    pub record: Option<Record>,
+    /// What is said to be the hash before the first, if anything is.
+    pub previous: Option<ChainHash>,
+    /// What they tell, one at least; nothing if it can't be read.
+    pub records: Option<Vec<Record>>,
     /// Its id, for whoever looks for it.
     pub id: String,
-    /// Whether a search by actor would find it: that column stands outside the hash.
+    /// Whether a list would show it where it should: not all that this needs is under the hash.
     pub searchable: bool,
+}
+
+impl Link {
+    /// How many events it holds, as far as can be told.
+    #[must_use]
+    pub fn events(&self) -> usize {
+        self.records.as_ref().map_or(1, Vec::len)
+    }
+
+    /// The number of the first of them.
+    #[must_use]
+    pub fn first(&self) -> i64 {
+        self.sequence + 1 - i64::try_from(self.events()).unwrap_or(i64::MAX)
+    }
+
+    /// The hash that the last of them should carry after this one.
+    fn hash_after(&self, previous: ChainHash, records: &[Record]) -> ChainHash {
+        (self.first()..).zip(records).fold(previous, |hash, (sequence, record)| hash.next(sequence, record))
+    }
 }
 
 /// What is wrong with a chain.
@@ -171,11 +192,12 @@ impl Walk {
     /// Goes on to the next event there is; what is wrong with it, if anything.
     pub fn step(&mut self, link: &Link) -> Option<Fault> {
         let expected = self.sequence + 1;
-        let fits = |record: &Record| !self.known || Some(self.hash.next(link.sequence, record)) == link.hash;
-        let fault = match (&link.record, link.hash) {
-            _ if link.sequence != expected => Some(Fault::Missing(expected, link.sequence - 1)),
+        let follows = !self.known || link.previous.is_none_or(|previous| previous == self.hash);
+        let fits = |records: &[Record]| !self.known || Some(link.hash_after(self.hash, records)) == link.hash;
+        let fault = match (&link.records, link.hash) {
+            _ if link.first() != expected => Some(Fault::Missing(expected, link.first() - 1)),
             (None, _) => Some(Fault::Unreadable(link.sequence, link.id.clone())),
-            (Some(record), Some(_)) if link.searchable && fits(record) => None,
+            (Some(records), Some(_)) if link.searchable && follows && fits(records) => None,
             (Some(_), _) => Some(Fault::Altered(link.sequence, link.id.clone())),
         };
         self.sequence = link.sequence;

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{Event, EventType, chain::ChainHash};
 use crate::domain::{
-    access::{Actor, ActorType},
+    access::Actor,
     id::{ConnectionName, OrgId},
 };
 
@@ -50,13 +50,8 @@ pub struct RecordedActor {
 
 impl From<&Actor> for RecordedActor {
     fn from(actor: &Actor) -> Self {
-        let r#type = match actor.r#type {
-            ActorType::Token => "token",
-            ActorType::User => "user",
-            ActorType::System => "system",
-            ActorType::Operator => "operator",
-        };
-        Self { r#type: r#type.to_owned(), id: actor.id.clone(), name: actor.name.clone() }
+        let r#type = actor.r#type.as_str().to_owned();
+        Self { r#type, id: actor.id.clone(), name: actor.name.clone() }
     }
 }
 
@@ -90,15 +85,27 @@ pub struct EventFilter {
     pub since: Option<Timestamp>,
     /// Happened before then.
     pub until: Option<Timestamp>,
-    /// A lower number than this in the whole log.
-    pub below: Option<i64>,
+    /// After this position in the list.
+    pub after: Option<Position>,
+}
+
+/// Where an event stands in the list, which goes from the greatest to the least.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// When it happened.
+    pub at: Timestamp,
+    /// Its number in the whole log; the greatest of all for reads, which are counted together. Not for callers: it
+    /// would tell an organization how much happens in others.
+    pub number: i64,
+    /// Its id.
+    pub id: String,
 }
 
 /// An event as it is listed.
 #[derive(Debug, Clone)]
 pub struct Listed {
-    /// Its number in the whole log. Not for callers: it would tell an organization how much happens in others.
-    pub number: i64,
+    /// Its position in the list.
+    pub position: Position,
     /// The event.
     pub record: Record,
     /// Its number in its organization's chain and its hash; nothing while it is open.

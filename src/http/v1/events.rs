@@ -82,7 +82,7 @@ impl From<RecordedActor> for ActorView {
 }
 
 impl From<Listed> for EventView {
-    fn from(Listed { record, place, number: _ }: Listed) -> Self {
+    fn from(Listed { record, place, position: _ }: Listed) -> Self {
         let (sequence, hash) = place.unzip();
         Self {
             id: record.id,
@@ -147,7 +147,7 @@ impl EventQuery {
             actor: actor(self.actor.as_deref())?,
             since: time("since", self.since.as_deref())?,
             until: time("until", self.until.as_deref())?,
-            below: None,
+            after: None,
         })
     }
 }

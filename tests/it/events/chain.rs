@@ -6,7 +6,7 @@ use super::{events, faults, seal_all, total_reads, verified, verify};
 use crate::support::{Db, Store, TestApp, until};
 
 /// What is done to the log of one organization, and what the command must say of it.
-const TAMPERING: [(&str, &str); 27] = [
+const TAMPERING: [(&str, &str); 38] = [
     ("UPDATE events SET id = 'other' WHERE sequence = 3", "event 3 (other) was altered"),
     ("UPDATE events SET type = 'connection.verified' WHERE sequence = 3", "event 3"),
     ("UPDATE events SET at = at + 1 WHERE sequence = 3", "event 3"),
@@ -22,6 +22,20 @@ const TAMPERING: [(&str, &str); 27] = [
     ("UPDATE events SET request_id = 'other' WHERE sequence = 3", "event 3"),
     ("UPDATE events SET count = 1 WHERE sequence = 3", "event 3"),
     ("UPDATE events SET count = count - 1 WHERE type = 'credentials.read'", "was altered"),
+    (
+        "UPDATE events SET reads = REPLACE(reads, '\"vapi\"', '\"other\"') WHERE reads IS NOT NULL",
+        "was altered",
+    ),
+    ("UPDATE events SET reads = REPLACE(reads, 'vapi', '\\u0076api') WHERE reads IS NOT NULL", "was altered"),
+    ("UPDATE events SET reads = '[]' WHERE reads IS NOT NULL", "can't be read"),
+    ("UPDATE events SET reads = 'nonsense' WHERE reads IS NOT NULL", "can't be read"),
+    ("UPDATE events SET reads = NULL WHERE reads IS NOT NULL", "can't be read"),
+    ("UPDATE events SET at = at + 60000 WHERE reads IS NOT NULL", "was altered"),
+    ("UPDATE events SET actor = REPLACE(actor, 'bootstrap', 'me') WHERE reads IS NOT NULL", "was altered"),
+    ("UPDATE events SET type = 'vault.tested' WHERE reads IS NOT NULL", "was altered"),
+    ("UPDATE events SET connection = 'vapi' WHERE reads IS NOT NULL", "was altered"),
+    ("UPDATE events SET previous = hash WHERE reads IS NOT NULL", "was altered"),
+    ("DELETE FROM events WHERE reads IS NOT NULL", "is missing"),
     ("UPDATE events SET hash = SUBSTR(hash, 2) || SUBSTR(hash, 1, 1) WHERE sequence = 3", "event 3"),
     ("UPDATE events SET org = 'other' WHERE sequence = 3", "event 3 is missing"),
     ("UPDATE events SET sequence = NULL, hash = NULL WHERE sequence = 3", "event 3 is missing"),
@@ -118,8 +132,12 @@ async fn events_from_before_the_chain_are_sealed_in_their_order(#[case] db: Db) 
         "UPDATE events SET sequence = NULL, hash = NULL, actor_id = NULL",
         "DELETE FROM event_chains",
         "UPDATE events SET type = 'moon.landed' WHERE number = 4",
+        "DELETE FROM events WHERE reads IS NOT NULL",
+        "INSERT INTO events (number, id, org, type, at, actor, connection, version, origin, count) \
+         SELECT 500, '01900000-0000-7000-8000-000000000000', org, 'credentials.read', at + 60000, actor, connection, \
+         version, origin, 2 FROM events WHERE number = 5",
         // The minute of the reads is long over.
-        "UPDATE events SET at = at - 120000 WHERE count IS NOT NULL",
+        "UPDATE events SET at = at - 200000",
     ] {
         database.execute(statement).await;
     }

@@ -27,13 +27,13 @@ async fn others_are_sealed_and_their_old_events_removed(#[case] db: Db) {
         "UPDATE event_chains SET newest_sequence = 1 WHERE org = '0-behind'",
         "UPDATE event_chains SET newest_hash = 'x' WHERE org = '0-unreadable'",
         // More than are sealed at once, of each of two.
-        "INSERT INTO events (number, id, org, type, at, actor, origin) SELECT n, CAST(n AS TEXT), org, \
-         'vault.tested', 1763763420125, actor, '' FROM (SELECT \
-         1000000 + 100000 * a.number + 10000 * b.number + 100 * c.number + d.number AS n, \
-         CASE WHEN a.number > 4 THEN '0-unreadable' ELSE '0-garbled' END AS org, \
-         CASE WHEN a.number > 4 THEN '{}' ELSE 'nonsense' END AS actor \
-         FROM events a, events b, events c, events d \
-         WHERE a.number <= 8 AND b.number <= 2 AND c.number <= 9 AND d.number <= 9) AS many",
+        "INSERT INTO events (number, id, org, type, at, actor, origin) \
+         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1200) \
+         SELECT 1000000 + i, CAST(i AS TEXT), CASE WHEN i % 2 = 0 THEN '0-unreadable' ELSE '0-garbled' END, \
+         'vault.tested', 1763763420125, CASE WHEN i % 2 = 0 THEN '{}' ELSE 'nonsense' END, '' FROM n",
+        // Nor can what was counted be read.
+        "INSERT INTO read_counts (shard, minute, id, lines, actors, reads) \
+         SELECT shard, minute, 'garbled', 1, actors, 'nonsense' FROM read_counts",
     ] {
         database.execute(damage).await;
     }
@@ -48,6 +48,7 @@ async fn others_are_sealed_and_their_old_events_removed(#[case] db: Db) {
         assert!(open(&app).await.count_open(org).await.unwrap() > 0, "{org}");
     }
     assert_eq!(open(&app).await.count_open(&app.org).await.unwrap(), 0);
+    assert!(database.count("SELECT COUNT(*) FROM read_counts WHERE reads = 'nonsense'").await > 0);
 
     remove(&app, "2100-01-01T00:00:00Z".parse().unwrap()).await;
     let left = "SELECT COUNT(*) FROM events WHERE org NOT LIKE '0-%'";

@@ -4,7 +4,8 @@ use proptest::{collection::vec, option, prelude::*, sample::Index};
 use super::*;
 use crate::domain::event::RecordedActor;
 
-fn records() -> impl Strategy<Value = Vec<Record>> {
+/// Events, by the links that hold them: one or several.
+fn records() -> impl Strategy<Value = Vec<Vec<Record>>> {
     let text = "[a-z:]{0,4}";
     let maybe = || option::of(text);
     let actor = (text, text, maybe()).prop_map(|(r#type, id, name)| RecordedActor { r#type, id, name });
@@ -15,17 +16,21 @@ fn records() -> impl Strategy<Value = Vec<Record>> {
         let org = "acme".to_owned();
         Record { id, org, r#type, at, actor, connection, version, token, request_id, count }
     });
-    vec(record, 1..12)
+    vec(vec(record, 1..4), 1..12)
 }
 
-fn chain(records: &[Record]) -> Vec<Link> {
-    let mut hash = ChainHash::START;
-    let link = |(sequence, record): (i64, &Record)| {
-        hash = hash.next(sequence, record);
-        let (id, record) = (record.id.clone(), Some(record.clone()));
-        Link { sequence, hash: Some(hash), record, id, searchable: true }
+fn chain(records: &[Vec<Record>]) -> Vec<Link> {
+    let (mut sequence, mut hash) = (0, ChainHash::START);
+    let link = |records: &Vec<Record>| {
+        let previous = (records.len() > 1).then_some(hash);
+        for record in records {
+            sequence += 1;
+            hash = hash.next(sequence, record);
+        }
+        let (id, records) = (records[0].id.clone(), Some(records.clone()));
+        Link { sequence, hash: Some(hash), previous, records, id, searchable: true }
     };
-    (1..).zip(records).map(link).collect()
+    records.iter().map(link).collect()
 }
 
 fn verify(links: &[Link], newest: i64, head: ChainHash) -> Vec<Fault> {
@@ -74,20 +79,22 @@ proptest! {
 
     #[test]
     fn every_altered_field_is_found(
-        records in records(), at in any::<Index>(), field in 0..12_usize, value in "[a-z:]{0,4}",
+        records in records(), at in any::<Index>(), one in any::<Index>(), field in 0..12_usize, value in "[a-z:]{0,4}",
     ) {
         let mut links = chain(&records);
         let last = links.last().unwrap();
         let (newest, head) = (last.sequence, last.hash.unwrap());
         let link = &mut links[at.index(records.len())];
-        prop_assume!(alter(link.record.as_mut().unwrap(), field, &value));
+        let held = link.records.as_mut().unwrap();
+        let one = one.index(held.len());
+        prop_assume!(alter(&mut held[one], field, &value));
         let fault = Fault::Altered(link.sequence, link.id.clone());
         // With a new hash of its own it is the next one that does not fit, or the head.
         let mut rewritten = links.clone();
         prop_assert_eq!(verify(&links, newest, head), vec![fault]);
         let n = at.index(records.len());
         let before = n.checked_sub(1).map_or(ChainHash::START, |n| rewritten[n].hash.unwrap());
-        let hash = before.next(rewritten[n].sequence, rewritten[n].record.as_ref().unwrap());
+        let hash = rewritten[n].hash_after(before, rewritten[n].records.as_ref().unwrap());
         rewritten[n].hash = Some(hash);
         prop_assert_eq!(verify(&rewritten, newest, head).len(), 1);
     }
@@ -98,12 +105,13 @@ proptest! {
         let last = links.last().unwrap();
         let (newest, head) = (last.sequence, last.hash.unwrap());
         let n = at.index(records.len());
-        let gone = links.remove(n).sequence;
+        let gone = links.remove(n);
         if closed_up {
-            links[n..].iter_mut().for_each(|link| link.sequence -= 1);
-            prop_assert!(!verify(&links, newest - 1, head).is_empty());
+            let events = gone.sequence + 1 - gone.first();
+            links[n..].iter_mut().for_each(|link| link.sequence -= events);
+            prop_assert!(!verify(&links, newest - events, head).is_empty());
         } else {
-            prop_assert_eq!(verify(&links, newest, head), vec![Fault::Missing(gone, gone)]);
+            prop_assert_eq!(verify(&links, newest, head), vec![Fault::Missing(gone.first(), gone.sequence)]);
         }
     }
 
@@ -120,14 +128,25 @@ proptest! {
         inserted[a + 1..].iter_mut().for_each(|link| link.sequence += 1);
         prop_assert!(!verify(&inserted, newest + 1, head).is_empty());
 
-        prop_assume!(links[a].record != links[b].record);
+        prop_assume!(links[a].records != links[b].records);
         let mut swapped = links.clone();
-        swapped[a].record.clone_from(&links[b].record);
-        swapped[b].record.clone_from(&links[a].record);
+        swapped[a].records.clone_from(&links[b].records);
+        swapped[b].records.clone_from(&links[a].records);
         prop_assert!(!verify(&swapped, newest, head).is_empty());
         swapped[a].hash = links[b].hash;
         swapped[b].hash = links[a].hash;
         prop_assert!(!verify(&swapped, newest, head).is_empty());
+    }
+
+    #[test]
+    fn another_hash_before_is_found(records in records(), at in any::<Index>()) {
+        let mut links = chain(&records);
+        let last = links.last().unwrap();
+        let (newest, head) = (last.sequence, last.hash.unwrap());
+        let link = &mut links[at.index(records.len())];
+        link.previous = Some(ChainHash([7; 32]));
+        let fault = Fault::Altered(link.sequence, link.id.clone());
+        prop_assert_eq!(verify(&links, newest, head), vec![fault]);
     }
 
     #[test]

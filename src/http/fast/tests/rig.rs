@@ -48,7 +48,7 @@ pub(super) const ROOT: &str = "kb_root-of-the-tests";
 pub(super) struct Rig {
     pub fast: Fast,
     pub clock: Arc<ManualClock>,
-    recorder: ReadRecorder,
+    recorder: tokio::sync::Mutex<ReadRecorder>,
     _folder: tempfile::TempDir,
 }
 
@@ -59,7 +59,7 @@ impl Rig {
         let (state, recorder) = state(folder.path(), clock.clone()).await;
         state.tokens.ensure_bootstrap(&PlainToken::parse(ROOT).unwrap()).await.unwrap();
         let fast = Fast::new(state, clock.clone(), Arc::new(CountingRandom::default()));
-        Self { fast, clock, recorder, _folder: folder }
+        Self { fast, clock, recorder: recorder.into(), _folder: folder }
     }
 
     /// Asks the router, as root.
@@ -86,7 +86,7 @@ impl Rig {
 
     /// How many reads of keys the audit log tells of.
     pub(super) async fn reads_logged(&self) -> i64 {
-        self.recorder.run_once().await.unwrap();
+        self.recorder.lock().await.run_once().await.unwrap();
         let mut logged = 0;
         for org in ["acme", "o.1@x+y=z"] {
             let path = format!("/v1/orgs/{org}/events?limit=200&type=credentials.read");
@@ -180,7 +180,7 @@ async fn state(folder: &Path, clock: Arc<ManualClock>) -> (AppState, ReadRecorde
         Arc::clone(&clock),
         Arc::clone(&random),
     );
-    let reads = ReadLog::new(Arc::clone(&clock), Arc::clone(&random));
+    let reads = ReadLog::new(Arc::clone(&clock));
     let recorder = ReadRecorder::new(reads.clone(), index.clone());
     let looks = Looks { app_name: None, logo_url: None, accent: None };
     let store_reads = StoreReads { at_once: NonZeroU32::MIN, wait: hour };
