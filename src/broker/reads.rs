@@ -1,13 +1,14 @@
 //! Reads of keys, on their way into the audit log.
 //!
-//! A read is counted in memory before its keys are given out, which takes no query. Twice a second all that was
+//! A read is counted in memory before its keys are given out, which takes no query. Twice a second what was
 //! counted goes into the log: what each token read of each connection's version within a minute. The log puts
 //! together what comes of one minute. While the database fails the counts stay here; once there is no room for more
 //! of them, readers wait, and are refused rather than not logged. Batches are numbered, so that one whose outcome is
 //! unknown is simply written again.
 //!
-//! The counts are in parts, each under a lock of its own, by what they count. Counting takes one look-up
-//! under one of these, and so readers of different keys seldom wait for each other.
+//! The counts are in parts by shards of organizations, each under a lock of its own. Counting takes one look-up
+//! under one of these, and so readers of different organizations seldom wait for each other. Where there is much to
+//! write, the parts are written in turn, spread over the half second, so that it never takes long.
 
 mod lines;
 mod room;
@@ -32,7 +33,10 @@ use crate::{
     domain::{
         access::{Permit, Read},
         clock::Clock,
-        event::whole_millis,
+        event::{
+            reads::{SHARDS, shard},
+            whole_millis,
+        },
         secret::Version,
     },
     port::audit::{AuditIndex, Reads},
@@ -44,11 +48,8 @@ const EVERY: Duration = Duration::from_millis(500);
 /// The most lines that are held at a time: some tens of megabytes.
 const MOST: usize = 262_144;
 
-/// In how many parts.
-const PARTS: usize = 64;
-
 /// How many lines are written at once, or a part's more.
-const BATCH: usize = 8_192;
+const BATCH: usize = 2_048;
 
 /// How long a reader waits for room.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -59,7 +60,7 @@ pub struct ReadLog(Arc<Inner>);
 
 struct Inner {
     /// Every reader takes one of these locks: what is done under it must be short.
-    parts: [Mutex<Lines>; PARTS],
+    parts: [Mutex<Lines>; SHARDS],
     hasher: DefaultHashBuilder,
     room: Room,
     patience: Duration,
@@ -77,7 +78,7 @@ impl ReadLog {
 
     fn with(most: usize, patience: Duration, clock: Arc<dyn Clock>) -> Self {
         Self(Arc::new(Inner {
-            parts: [(); PARTS].map(|()| Mutex::default()),
+            parts: [(); SHARDS].map(|()| Mutex::default()),
             hasher: DefaultHashBuilder::default(),
             room: Room::for_lines(most),
             patience,
@@ -121,18 +122,14 @@ impl ReadLog {
 
 impl Inner {
     fn one_read<'r>(&self, permit: &'r Permit<Read>, version: &'r Version) -> OneRead<'r> {
-        let hash = self.hasher.hash_one((&permit.actor().id, permit.on(), version));
+        let hash = self.hasher.hash_one((&permit.actor().id, permit.on().connection(), version));
         OneRead { permit, version, at: whole_millis(self.clock.now()), hash }
-    }
-
-    fn part(&self, hash: u64) -> MutexGuard<'_, Lines> {
-        // Bits that the part's own table makes little use of.
-        lock(&self.parts[usize::from(hash.to_le_bytes()[4]) % PARTS])
     }
 
     /// Whether it was counted.
     fn count(&self, read: &OneRead<'_>, admit: impl FnOnce() -> bool) -> bool {
-        self.part(read.hash).count(read, &self.room, admit)
+        let part = &self.parts[shard(read.permit.on().org().as_str())];
+        lock(part).count(read, &self.room, admit)
     }
 
     fn give_back(&self, lines: usize) {
@@ -150,6 +147,8 @@ fn lock(part: &Mutex<Lines>) -> MutexGuard<'_, Lines> {
 pub struct ReadRecorder {
     log: ReadLog,
     index: Arc<dyn AuditIndex>,
+    /// Whose turn it is.
+    next_part: usize,
     /// The number of the last batch.
     number: i64,
     /// What it has, unless the log is known to tell it.
@@ -164,29 +163,33 @@ impl ReadRecorder {
     pub fn new(log: ReadLog, index: Arc<dyn AuditIndex>) -> Self {
         let waiting = gauge!("keybroker_reads_waiting");
         let recorded = counter!("keybroker_reads_recorded_total");
-        Self { log, index, number: 0, batch: Vec::new(), waiting, recorded }
+        Self { log, index, next_part: 0, number: 0, batch: Vec::new(), waiting, recorded }
     }
 
-    /// Writes twice a second until told to stop, and then until all is written.
+    /// Writes each part twice a second until told to stop, and then until all is written.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut failing = false;
+        let (mut pause, mut failing) = (EVERY, false);
         loop {
-            let stopping = stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_none();
-            let result = self.run_once().await;
-            match (&result, failing) {
+            let stopping = stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none();
+            let written =
+                if stopping { self.run_once().await.map(|()| SHARDS) } else { self.write_some().await };
+            self.report(written.is_err());
+            match (&written, failing) {
                 (Err(error), false) => {
                     tracing::warn!(%error, "reads of keys can't be logged at present; they are kept");
                 }
-                (Ok(()), true) => tracing::info!("reads of keys are logged again"),
+                (Ok(_), true) => tracing::info!("reads of keys are logged again"),
                 _ => {}
             }
-            failing = result.is_err();
+            failing = written.is_err();
             if stopping && !failing {
                 return;
             }
             if stopping {
                 tokio::time::sleep(EVERY).await;
             }
+            let parts = u32::try_from(written.unwrap_or(SHARDS)).unwrap_or(1);
+            pause = EVERY * parts / u32::try_from(SHARDS).unwrap_or(parts);
         }
     }
 
@@ -195,29 +198,32 @@ impl ReadRecorder {
     /// # Errors
     /// If the database does not answer: the counts are kept.
     pub async fn run_once(&mut self) -> Result<(), Error> {
-        let result = self.write_all().await;
-        let waiting = if result.is_ok() { 0 } else { self.log.0.room.held() };
-        self.waiting.set(u32::try_from(waiting).unwrap_or(u32::MAX));
-        result
-    }
-
-    async fn write_all(&mut self) -> Result<(), Error> {
-        self.write().await?;
-        let log = self.log.clone();
+        let mut parts = 0;
         // Each part once: what comes meanwhile is for the next time.
-        for part in &log.0.parts {
-            self.batch.extend(lock(part).take());
-            if self.batch.len() >= BATCH {
-                self.write_next().await?;
-            }
+        while parts < SHARDS {
+            parts += self.write_some().await?;
         }
-        self.write_next().await
+        Ok(())
     }
 
-    /// Writes the batch under a number of its own.
-    async fn write_next(&mut self) -> Result<(), Error> {
+    fn report(&self, failing: bool) {
+        let waiting = if failing { self.log.0.room.held() } else { 0 };
+        self.waiting.set(u32::try_from(waiting).unwrap_or(u32::MAX));
+    }
+
+    /// Writes the next parts, as many as make a batch. Returns how many those are.
+    async fn write_some(&mut self) -> Result<usize, Error> {
+        // What it could not write the last time, first.
+        self.write().await?;
+        let mut parts = 0;
+        while parts < SHARDS && self.batch.len() < BATCH {
+            self.batch.extend(lock(&self.log.0.parts[self.next_part]).take());
+            self.next_part = (self.next_part + 1) % SHARDS;
+            parts += 1;
+        }
         self.number += 1;
-        self.write().await
+        self.write().await?;
+        Ok(parts)
     }
 
     async fn write(&mut self) -> Result<(), Error> {

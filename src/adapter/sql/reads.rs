@@ -13,12 +13,12 @@ pub(super) use self::open::{OPEN, count as count_open};
 use self::text::{Actors, Counted, Line};
 use super::{Database, ROWS, for_rows, millis, places, to_json};
 use crate::{
-    domain::event::{RecordedActor, reads::minute},
+    domain::event::{
+        RecordedActor,
+        reads::{self, minute},
+    },
     port::{audit::Reads, index::IndexError},
 };
-
-/// In how many shards organizations are. Who lists one organization's reads looks at the counts of one shard.
-const SHARDS: u64 = 256;
 
 const NOTE_BATCH: &str = "INSERT INTO read_writers (origin, newest, at) VALUES ($1, $2, $3) \
      ON CONFLICT (origin) DO UPDATE SET newest = excluded.newest, at = excluded.at \
@@ -110,10 +110,7 @@ pub(super) async fn forget_writers(db: &Database, before: Timestamp) -> Result<(
     db.within(query.execute(db.pool())).await.map(drop)
 }
 
-/// The shard of an organization, by the hash FNV-1a: rows that are there depend on it.
+/// The shard of an organization: who lists its reads looks at the counts of that one.
 fn shard(org: &str) -> i64 {
-    let hash = org.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    i64::try_from(hash % SHARDS).unwrap_or(0)
+    i64::try_from(reads::shard(org)).unwrap_or(i64::MAX)
 }

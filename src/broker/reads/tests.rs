@@ -103,14 +103,18 @@ struct Rig {
     permit: Permit<Read>,
 }
 
+fn permit(org: &str) -> Permit<Read> {
+    let actor = Actor { r#type: ActorType::Token, id: "t".into(), name: None };
+    let caller = Caller::new(actor, Reach::everything());
+    caller.permit(org.parse().unwrap(), "vapi".parse().unwrap()).unwrap()
+}
+
 impl Rig {
     fn with_room(most: usize) -> Self {
         let clock = Arc::new(ManualClock::at("2026-11-22T10:00:30Z".parse().unwrap()));
         let log = ReadLog::with(most, Duration::from_millis(300), clock.clone());
         let lines = Arc::new(Log::default());
-        let actor = Actor { r#type: ActorType::Token, id: "t".into(), name: None };
-        let caller = Caller::new(actor, Reach::everything());
-        let permit = caller.permit("acme".parse().unwrap(), "vapi".parse().unwrap()).unwrap();
+        let permit = permit("acme");
         let recorder = ReadRecorder::new(log.clone(), lines.clone()).into();
         Self { clock, lines, log, recorder, permit }
     }
@@ -207,8 +211,12 @@ async fn the_end_waits_until_all_is_written() {
 #[tokio::test]
 async fn room_is_made_after_each_batch() {
     let rig = Rig::with_room(2 * BATCH);
-    for n in 0..2 * BATCH {
-        rig.log.record(&rig.permit, &format!("{n:032}").parse().unwrap()).await.unwrap();
+    let other = permit("globex");
+    assert_ne!(shard("acme"), shard("globex"));
+    for n in 0..BATCH {
+        let version = format!("{n:032}").parse().unwrap();
+        rig.log.record(&rig.permit, &version).await.unwrap();
+        rig.log.record(&other, &version).await.unwrap();
     }
     rig.read("a", 1).await.unwrap_err();
     rig.lines.answers.store(2, Ordering::SeqCst);

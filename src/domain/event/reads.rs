@@ -18,6 +18,20 @@ pub fn minute(time: Timestamp) -> i64 {
     time.as_millisecond().div_euclid(60_000)
 }
 
+/// In how many shards organizations are.
+pub const SHARDS: usize = 64;
+
+/// The shard of an organization, by the hash FNV-1a of its name. What waits in the database to be put together depends
+/// on it.
+#[must_use]
+pub fn shard(org: &str) -> usize {
+    let hash = org.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    // Both halves, since the lower digits of a product depend on no higher ones.
+    usize::from((hash ^ hash >> 32).to_le_bytes()[0]) % SHARDS
+}
+
 /// One line of reads, as a record of its organization.
 ///
 /// Whoever puts it together from what several replicas counted comes to the same id.
@@ -91,6 +105,13 @@ mod tests {
         }
         assert_eq!(time_of(id).unwrap().as_millisecond(), 1_763_763_420_125);
         assert_eq!(time_of("01900000-0000-7000-8000-000000000000".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn organizations_are_spread_over_the_shards() {
+        let mut each = [0; SHARDS];
+        (0..6_400).for_each(|n| each[shard(&format!("org_{n}"))] += 1);
+        assert!(each.iter().all(|number| (40..200).contains(number)), "{each:?}");
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! Reads whose minute is not sealed yet.
 
-use std::collections::HashMap;
-
+use hashbrown::HashMap;
 use sqlx::{Row, any::AnyRow};
 
 use super::{

@@ -1,8 +1,7 @@
 //! The sealing of reads: what all replicas counted in a minute becomes a row or a few of each organization, in its place
 //! in its chain.
 
-use std::collections::HashMap;
-
+use hashbrown::HashMap;
 use sqlx::{AnyConnection, Row, any::AnyRow};
 use uuid::Uuid;
 

@@ -1,7 +1,8 @@
 //! Lines of reads as the database keeps them: JSON, an array for each, so that they are small.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::borrow::Cow;
 
+use hashbrown::HashMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 
