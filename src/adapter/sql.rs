@@ -11,6 +11,7 @@ mod events;
 mod hot;
 mod leases;
 mod listen;
+mod lookups;
 mod reads;
 mod seal;
 mod sessions;
@@ -23,9 +24,12 @@ use std::{fs::File, future::Future, io, path::PathBuf, time::Duration};
 
 use jiff::Timestamp;
 use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, Row, Transaction, any::AnyPoolOptions};
+use tokio::time::{error::Elapsed, timeout};
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 pub use self::hot::hot_queries;
+use self::lookups::Lookups;
 use crate::port::index::IndexError;
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
@@ -44,6 +48,8 @@ const SQLITE_SETTINGS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = F
 #[derive(Debug, Clone)]
 pub struct Database {
     pool: AnyPool,
+    lookups: Lookups,
+    tasks: TaskTracker,
     /// How a transaction that will write begins: on SQLite it takes the write lock at once, since one
     /// that reads first and writes later fails when another wrote in between.
     begin: &'static str,
@@ -100,7 +106,9 @@ impl Database {
             .connect(url.as_str())
             .await
             .map_err(|e| connect_error(&e))?;
-        Ok(Self { pool, begin: if sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" }, origin })
+        let tasks = TaskTracker::new();
+        let lookups = Lookups::start(pool.clone(), &tasks);
+        Ok(Self { pool, lookups, tasks, begin: if sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" }, origin })
     }
 
     /// Looks at a database without changing it.
@@ -146,16 +154,19 @@ impl Database {
         &self,
         question: impl Future<Output = Result<T, sqlx::Error>>,
     ) -> Result<T, IndexError> {
-        match tokio::time::timeout(TIME_LIMIT, question).await {
-            Ok(answer) => answer.map_err(|e| index_error(&e)),
-            Err(_) => Err(IndexError::Unavailable(format!("no answer within {TIME_LIMIT:?}"))),
-        }
+        timeout(TIME_LIMIT, question).await.map_err(late)?.map_err(|e| index_error(&e))
     }
 
     /// Closes the connections, after what is under way.
     pub async fn close(&self) {
         self.pool.close().await;
+        self.tasks.close();
+        self.tasks.wait().await;
     }
+}
+
+fn late(_: Elapsed) -> IndexError {
+    IndexError::Unavailable(format!("no answer within {TIME_LIMIT:?}"))
 }
 
 /// What a database is like.

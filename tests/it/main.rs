@@ -15,6 +15,7 @@ mod events;
 mod iam;
 mod import;
 mod layers;
+mod lookups;
 mod main_job;
 mod outage;
 mod plans;

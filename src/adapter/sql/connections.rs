@@ -15,7 +15,7 @@ use crate::{
         event::{Event, EventFilter, Listed},
         id::{ConnectionName, OrgId},
         idempotency::IdempotencyKey,
-        secret::Version,
+        secret::{SecretName, Version},
     },
     port::index::{Answer, Begun, Check, ConnectionIndex, IndexError, Intent, Page},
 };
@@ -32,7 +32,13 @@ macro_rules! select {
     };
 }
 
-pub(super) const FIND: &str = select!("org = $1 AND name = $2");
+/// Asks for so many connections. Both databases look each up in the index, where for `(org, name) IN (…)` SQLite
+/// reads all there are.
+pub(super) fn find_query(connections: usize) -> String {
+    let one = |n: usize| format!("(org = ${} AND name = ${})", 2 * n + 1, 2 * n + 2);
+    let any = (0..connections).map(one).collect::<Vec<_>>().join(" OR ");
+    format!("{}{any}", select!(""))
+}
 
 pub(super) const LIST: &str = select!("org = $1 AND name > $2 ORDER BY name LIMIT $3");
 
@@ -75,12 +81,7 @@ impl ConnectionIndex for Database {
         org: &OrgId,
         name: &ConnectionName,
     ) -> Result<Option<Connection>, IndexError> {
-        let query = sqlx::query(FIND).bind(org.as_str()).bind(name.as_str());
-        self.within(async {
-            let row = query.fetch_optional(self.pool()).await?;
-            row.as_ref().map(connection).transpose()
-        })
-        .await
+        self.lookups.find(SecretName::new(org.clone(), name.clone())).await
     }
 
     async fn list_connections(
@@ -208,7 +209,7 @@ async fn write(tx: &mut AnyConnection, org: &OrgId, connection: &Connection) -> 
         .map(drop)
 }
 
-fn connection(row: &AnyRow) -> Result<Connection, sqlx::Error> {
+pub(super) fn connection(row: &AnyRow) -> Result<Connection, sqlx::Error> {
     let text = |column| row.try_get::<String, _>(column);
     let maybe = |column| row.try_get::<Option<String>, _>(column);
     let time = |column| row.try_get::<Option<i64>, _>(column)?.map(from_millis).transpose();

@@ -5,7 +5,9 @@
 
 use jiff::Timestamp;
 
-use super::{audit, checks, connections, events, reads, seal, sessions, system, tokens, vaults, writes};
+use super::{
+    audit, checks, connections, events, lookups, reads, seal, sessions, system, tokens, vaults, writes,
+};
 use crate::domain::{
     event::{EventFilter, EventType, Position},
     id::OrgId,
@@ -15,7 +17,6 @@ use crate::domain::{
 #[must_use]
 pub fn hot_queries() -> Vec<(&'static str, String)> {
     let fixed = [
-        ("a connection", connections::FIND),
         ("a page of connections", connections::LIST),
         ("a token", tokens::FIND),
         ("to revoke a token", tokens::REVOKE),
@@ -56,8 +57,12 @@ pub fn hot_queries() -> Vec<(&'static str, String)> {
         ("to forget a vault", vaults::FORGET),
     ];
     let fixed = fixed.map(|(name, query)| (name, query.to_owned()));
-    let claim = [("keys to be tried", checks::claim_query(64))];
-    fixed.into_iter().chain(pages()).chain(claim).collect()
+    let of_lengths = [
+        ("a connection", connections::find_query(1)),
+        ("connections", connections::find_query(lookups::MOST)),
+        ("keys to be tried", checks::claim_query(64)),
+    ];
+    fixed.into_iter().chain(pages()).chain(of_lengths).collect()
 }
 
 /// The pages of the list of events.
