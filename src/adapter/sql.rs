@@ -92,9 +92,11 @@ impl Database {
             .max_connections(connections)
             .acquire_timeout(TIME_LIMIT)
             // With either, sqlx 0.9.0 looks after idle connections in a task that can spin for ever, by an
-            // underflow of its count (launchbadge/sqlx#3645). Each connection is tried before it is used.
+            // underflow of its count (launchbadge/sqlx#3645). One that was lost meanwhile is found by trying each before
+            // it is used; those of SQLite are threads of this process, which trying would only hold up.
             .idle_timeout(None)
             .max_lifetime(None)
+            .test_before_acquire(!sqlite)
             .after_connect(move |connection, _| {
                 Box::pin(async move {
                     if sqlite {
