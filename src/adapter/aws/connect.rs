@@ -2,7 +2,10 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
-use aws_config::{AppName, BehaviorVersion, SdkConfig, timeout::TimeoutConfig};
+use aws_config::{
+    AppName, BehaviorVersion, SdkConfig, stalled_stream_protection::StalledStreamProtectionConfig,
+    timeout::TimeoutConfig,
+};
 use aws_sdk_secretsmanager::{Client, config::ProvideCredentials};
 
 use super::{AwsStore, limiter::WriteLimiter};
@@ -55,10 +58,13 @@ impl AwsStore {
     /// If there is no region, the endpoint is no URL, or no credentials are found within 10 s.
     pub async fn connect(settings: AwsSettings) -> Result<Self, AwsSetupError> {
         // Retries are the SDK's default, 3 attempts in standard mode, so that AWS_MAX_ATTEMPTS and
-        // AWS_RETRY_MODE keep their meaning. So does its protection against stalled streams.
+        // AWS_RETRY_MODE keep their meaning. Its protection against stalled streams, which ends a body that has not
+        // moved for five seconds, is not needed: `operation_attempt_timeout` covers an attempt from its first byte to
+        // the last of its answer, since no answer is a stream here. Without it a call takes some 10 µs less.
         let config = aws_config::defaults(BehaviorVersion::latest())
             .app_name(app_name())
             .timeout_config(limits(settings.timeout))
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .load()
             .await;
         if config.region().is_none_or(|region| region.as_ref().is_empty()) {
