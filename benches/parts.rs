@@ -13,7 +13,7 @@ use keybroker::{
     },
     domain::{
         access::{Actor, ActorType, Caller, Orgs, Permit, Reach, Read, Scope},
-        clock::{Clock, Random, SystemClock, SystemRandom},
+        clock::{Clock, SystemClock, SystemRandom},
         connection::Source,
         id::{ConnectionName, OrgId},
         secret::{Credentials, SecretName, Version},
@@ -30,20 +30,18 @@ const ORGS: u32 = 10;
 
 struct Parts {
     clock: Arc<dyn Clock>,
-    random: Arc<dyn Random>,
     caller: Caller,
     version: Version,
 }
 
 impl Parts {
     fn new() -> Self {
-        let (clock, random): (Arc<dyn Clock>, Arc<dyn Random>) =
-            (Arc::new(SystemClock::default()), Arc::new(SystemRandom));
+        let clock = Arc::new(SystemClock::default());
         let orgs = Orgs::Only((0..ORGS).map(org).collect());
         let actor = Actor { r#type: ActorType::Token, id: "0192f0c1-5a7e".into(), name: Some("app".into()) };
         let caller = Caller::new(actor, Reach { scopes: [Scope::CredentialsRead].into(), orgs });
-        let version = Version::generate(&*clock, &*random);
-        Self { clock, random, caller, version }
+        let version = Version::generate(&*clock, &SystemRandom);
+        Self { clock, caller, version }
     }
 
     fn permit(&self) -> Permit<Read> {

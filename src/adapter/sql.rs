@@ -23,7 +23,10 @@ mod writes;
 use std::{fs::File, future::Future, io, path::PathBuf, time::Duration};
 
 use jiff::Timestamp;
-use sqlx::{Any, AnyConnection, AnyPool, Connection, Executor, Row, Transaction, any::AnyPoolOptions};
+use sqlx::{
+    Any, AnyConnection, AnyPool, Connection, Database as _, Executor, Row, Sqlite, Transaction,
+    any::AnyPoolOptions,
+};
 use tokio::time::{error::Elapsed, timeout};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -38,11 +41,11 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 const TIME_LIMIT: Duration = Duration::from_secs(5);
 
 /// Makes SQLite durable (each commit reaches the disk), concurrent (readers don't wait for the
-/// writer) and forgetful (what is deleted is overwritten). With a checkpoint every 4 MB, SQLite's own choice, the
-/// pages of the audit log's indexes are written many times over.
+/// writer) and forgetful (what is deleted is overwritten, and nothing is put into files of its own meanwhile). With
+/// a checkpoint every 4 MB, SQLite's own choice, the pages of the audit log's indexes are written many times over.
 const SQLITE_SETTINGS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
      PRAGMA busy_timeout = 4000; PRAGMA secure_delete = ON; \
-     PRAGMA wal_autocheckpoint = 16384";
+     PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 16384";
 
 /// An open database with the current schema.
 #[derive(Debug, Clone)]
@@ -146,6 +149,16 @@ impl Database {
     /// If the database does not answer.
     pub async fn begin(&self) -> Result<Transaction<'static, Any>, IndexError> {
         self.within(self.pool.begin_with(self.begin)).await
+    }
+
+    /// A connection apart from the others, for deleting what holds no secrets: SQLite does not overwrite it there, which
+    /// would take as much writing as there is to delete.
+    async fn apart(&self) -> Result<AnyConnection, IndexError> {
+        let mut connection = self.within(self.pool.acquire()).await?.detach();
+        if connection.backend_name() == Sqlite::NAME {
+            self.within(connection.execute("PRAGMA secure_delete = OFF")).await?;
+        }
+        Ok(connection)
     }
 
     /// Waits for the database's answer, but not for ever.
@@ -289,7 +302,7 @@ fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, sqlx::Erro
 
 /// The most rows that one statement names. SQLite looks for each parameter's number among all of the statement's,
 /// at every parse and every binding, so that a row costs the more the more there are.
-const ROWS: usize = 50;
+const ROWS: usize = 16;
 
 /// A statement made for so many rows: of numbered places, and so safe. Full ones are all the same text and
 /// stay prepared.

@@ -39,7 +39,7 @@ use crate::{
         },
         secret::Version,
     },
-    port::audit::{AuditIndex, Reads},
+    port::audit::AuditIndex,
 };
 
 /// How often counts are written.
@@ -49,7 +49,7 @@ const EVERY: Duration = Duration::from_millis(500);
 const MOST: usize = 262_144;
 
 /// How many lines are written at once, or a part's more.
-const BATCH: usize = 2_048;
+const BATCH: usize = 4_096;
 
 /// How long a reader waits for room.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -152,7 +152,7 @@ pub struct ReadRecorder {
     /// The number of the last batch.
     number: i64,
     /// What it has, unless the log is known to tell it.
-    batch: Vec<Reads>,
+    batch: Vec<Lines>,
     waiting: Gauge,
     recorded: Counter,
 }
@@ -215,11 +215,12 @@ impl ReadRecorder {
     async fn write_some(&mut self) -> Result<usize, Error> {
         // What it could not write the last time, first.
         self.write().await?;
-        let mut parts = 0;
-        while parts < SHARDS && self.batch.len() < BATCH {
-            self.batch.extend(lock(&self.log.0.parts[self.next_part]).take());
+        let (mut parts, mut lines) = (0, 0);
+        while parts < SHARDS && lines < BATCH {
+            let taken = lock(&self.log.0.parts[self.next_part]).take();
             self.next_part = (self.next_part + 1) % SHARDS;
-            parts += 1;
+            (parts, lines) = (parts + 1, lines + taken.len());
+            self.batch.push(taken);
         }
         self.number += 1;
         self.write().await?;
@@ -227,13 +228,12 @@ impl ReadRecorder {
     }
 
     async fn write(&mut self) -> Result<(), Error> {
-        if self.batch.is_empty() {
-            return Ok(());
+        let reads: Vec<_> = self.batch.iter().flat_map(Lines::reads).collect();
+        if !reads.is_empty() {
+            self.index.record_reads(self.number, &reads, self.log.0.clock.now()).await?;
+            self.recorded.increment(reads.iter().map(|line| u64::try_from(line.count).unwrap_or(0)).sum());
+            self.log.0.give_back(reads.len());
         }
-        let now = self.log.0.clock.now();
-        self.index.record_reads(self.number, &self.batch, now).await?;
-        self.recorded.increment(self.batch.iter().map(|line| u64::try_from(line.count).unwrap_or(0)).sum());
-        self.log.0.give_back(self.batch.len());
         self.batch.clear();
         Ok(())
     }

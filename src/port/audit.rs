@@ -3,8 +3,6 @@
 //! Chains are named by the organization's text as the log holds it, empty for what concerns all of them:
 //! whoever verifies a log must not stumble over what was done to it.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use jiff::Timestamp;
 
@@ -12,18 +10,19 @@ use super::index::{IndexError, Page};
 use crate::domain::{
     access::Actor,
     event::chain::{ChainHash, Link},
-    secret::{SecretName, Version},
 };
 
-/// What one token read of one version of one connection within a minute, or a part of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reads {
-    /// What was read.
-    pub secret: SecretName,
+/// What one actor read of one version of one connection within a minute, or a part of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reads<'a> {
+    /// Whose connection.
+    pub org: &'a str,
+    /// Which.
+    pub connection: &'a str,
     /// Which version of it.
-    pub version: Version,
+    pub version: &'a str,
     /// By whom.
-    pub actor: Arc<Actor>,
+    pub actor: &'a Actor,
     /// When first, in whole milliseconds.
     pub at: Timestamp,
     /// How often.
@@ -58,7 +57,7 @@ pub struct Ends {
 pub trait AuditIndex: Send + Sync {
     /// Counts these reads, as batch `number` of this process: one that was recorded before is not counted again.
     /// To be called with greater numbers each time, or again with the last.
-    async fn record_reads(&self, number: i64, reads: &[Reads], now: Timestamp) -> Result<(), IndexError>;
+    async fn record_reads(&self, number: i64, reads: &[Reads<'_>], now: Timestamp) -> Result<(), IndexError>;
 
     /// Gives all reads of minutes before this one their place in their chains. What can't be sealed is logged and
     /// left as it is.

@@ -37,7 +37,7 @@ pub(super) const PRUNE: &str = "DELETE FROM events WHERE org = $1 AND sequence >
 
 #[async_trait]
 impl AuditIndex for Database {
-    async fn record_reads(&self, number: i64, reads: &[Reads], now: Timestamp) -> Result<(), IndexError> {
+    async fn record_reads(&self, number: i64, reads: &[Reads<'_>], now: Timestamp) -> Result<(), IndexError> {
         reads::record(self, number, reads, now).await
     }
 

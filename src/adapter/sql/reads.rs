@@ -43,7 +43,7 @@ struct Counts {
 pub(super) async fn record(
     db: &Database,
     number: i64,
-    reads: &[Reads],
+    reads: &[Reads<'_>],
     now: Timestamp,
 ) -> Result<(), IndexError> {
     let rows = counts(&format!("{} {number}", db.origin), reads);
@@ -59,28 +59,22 @@ pub(super) async fn record(
     .await
 }
 
-fn counts(batch: &str, reads: &[Reads]) -> Vec<Counts> {
-    let placed = |line| -> ((i64, i64), &Reads) { (place(line), line) };
-    let mut lines: Vec<_> = reads.iter().map(placed).collect();
-    lines.sort_unstable_by_key(|(place, _)| *place);
+fn counts(batch: &str, reads: &[Reads<'_>]) -> Vec<Counts> {
+    let mut lines: Vec<_> = reads.iter().map(|line| ((minute(line.at), shard(line.org)), line)).collect();
+    lines.sort_by_key(|(place, _)| *place);
     lines.chunk_by(|(a, _), (b, _)| a == b).map(|lines| row(batch, lines)).collect()
 }
 
-/// The minute and the shard.
-fn place(line: &Reads) -> (i64, i64) {
-    (minute(line.at), shard(line.secret.org().as_str()))
-}
-
-fn row(batch: &str, reads: &[((i64, i64), &Reads)]) -> Counts {
+/// Lines of one minute and shard.
+fn row(batch: &str, reads: &[((i64, i64), &Reads<'_>)]) -> Counts {
     let (minute, shard) = reads[0].0;
     let mut actors = Actors::default();
     let mut lines = Vec::with_capacity(reads.len());
-    for (_, line) in reads {
-        let (actor, secret) = (&*line.actor, &line.secret);
-        let place = actors.place((actor.r#type.as_str(), &actor.id), || RecordedActor::from(actor));
-        let version = line.version.as_str();
-        let of_org = Line::new(place, secret.connection().as_str(), version, line.at, line.count);
-        lines.push(Counted { org: secret.org().as_str().into(), line: of_org });
+    for (_, read) in reads {
+        let actor = (read.actor.r#type.as_str(), &*read.actor.id);
+        let actor = actors.place(actor, || RecordedActor::from(read.actor));
+        let line = Line::new(actor, read.connection, read.version, read.at, read.count);
+        lines.push(Counted { org: read.org.into(), line });
     }
     let (actors, reads) = (to_json(&actors.all), to_json(&lines));
     let lines = i64::try_from(lines.len()).unwrap_or(i64::MAX);

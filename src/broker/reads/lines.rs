@@ -1,4 +1,7 @@
 //! What was counted and not yet written: one part of it, under one lock.
+//!
+//! Names are copied, one after the other, and not shared with what they came from: a read touches no memory for this
+//! that it does not touch anyway, and writing touches that of the part alone.
 
 use std::{mem, sync::Arc};
 
@@ -8,7 +11,7 @@ use jiff::Timestamp;
 use super::room::Room;
 use crate::{
     domain::{
-        access::{Permit, Read},
+        access::{Actor, Permit, Read},
         event::reads::minute,
         secret::Version,
     },
@@ -24,39 +27,65 @@ pub(super) struct OneRead<'r> {
 }
 
 impl OneRead<'_> {
-    /// Whether it counts into this line. An actor is known by its id.
-    fn is_of(&self, line: &Reads) -> bool {
-        let actor = self.permit.actor();
-        line.version == *self.version
-            && line.secret == *self.permit.on()
-            && line.actor.id == actor.id
-            && line.actor.r#type == actor.r#type
-            && minute(line.at) == minute(self.at)
-    }
-
-    fn line(&self) -> Reads {
-        Reads {
-            secret: self.permit.on().clone(),
-            version: self.version.clone(),
-            actor: Arc::clone(self.permit.actor()),
-            at: self.at,
-            count: 1,
-        }
+    /// The organization, the connection and the version.
+    fn names(&self) -> [&str; 3] {
+        let secret = self.permit.on();
+        [secret.org().as_str(), secret.connection().as_str(), self.version.as_str()]
     }
 }
 
-/// Lines, with the hash of what they count.
+/// Lines, and the names of what they count.
 #[derive(Default)]
-pub(super) struct Lines(HashTable<(u64, Reads)>);
+pub(super) struct Lines {
+    lines: HashTable<Line>,
+    names: String,
+}
+
+struct Line {
+    hash: u64,
+    actor: Arc<Actor>,
+    at: Timestamp,
+    count: i64,
+    /// Where its names begin, and where each of them ends.
+    begin: usize,
+    ends: [usize; 3],
+}
+
+impl Line {
+    fn names<'n>(&self, names: &'n str) -> [&'n str; 3] {
+        let [org, connection, version] = self.ends;
+        [&names[self.begin..org], &names[org..connection], &names[connection..version]]
+    }
+
+    /// Whether a read counts into it. An actor is known by its id.
+    fn takes(&self, read: &OneRead<'_>, names: &str) -> bool {
+        let actor = read.permit.actor();
+        self.hash == read.hash
+            && self.names(names) == read.names()
+            && self.actor.id == actor.id
+            && self.actor.r#type == actor.r#type
+            && minute(self.at) == minute(read.at)
+    }
+
+    /// A line of this read, whose names go to the end of `names`.
+    fn of(read: &OneRead<'_>, names: &mut String) -> Self {
+        let begin = names.len();
+        let ends = read.names().map(|name| {
+            names.push_str(name);
+            names.len()
+        });
+        Self { hash: read.hash, actor: Arc::clone(read.permit.actor()), at: read.at, count: 1, begin, ends }
+    }
+}
 
 impl Lines {
     /// Counts a read. False, and nothing done, if that takes another line and there is no `room` for one,
     /// or if `admit` refuses.
     pub(super) fn count(&mut self, read: &OneRead<'_>, room: &Room, admit: impl FnOnce() -> bool) -> bool {
-        match self.0.entry(read.hash, |(_, line)| read.is_of(line), |(hash, _)| *hash) {
+        match self.lines.entry(read.hash, |line| line.takes(read, &self.names), |line| line.hash) {
             Entry::Occupied(mut there) => {
                 let admitted = admit();
-                there.get_mut().1.count += i64::from(admitted);
+                there.get_mut().count += i64::from(admitted);
                 admitted
             }
             Entry::Vacant(place) => {
@@ -65,7 +94,7 @@ impl Lines {
                 }
                 let admitted = admit();
                 if admitted {
-                    place.insert((read.hash, read.line()));
+                    place.insert(Line::of(read, &mut self.names));
                 } else {
                     room.give_back(1);
                 }
@@ -75,9 +104,24 @@ impl Lines {
     }
 
     /// Takes them all. As many will come again, so there is room for them.
-    pub(super) fn take(&mut self) -> impl Iterator<Item = Reads> + use<> {
-        let others = HashTable::with_capacity(self.0.len());
-        mem::replace(&mut self.0, others).into_iter().map(|(_, line)| line)
+    pub(super) fn take(&mut self) -> Self {
+        // A little more, since it is seldom just as many.
+        let lines = HashTable::with_capacity(self.lines.len() / 4 * 5);
+        let names = String::with_capacity(self.names.len() / 4 * 5);
+        mem::replace(self, Self { lines, names })
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// What they tell.
+    pub(super) fn reads(&self) -> impl Iterator<Item = Reads<'_>> {
+        self.lines.iter().map(|line| {
+            let [org, connection, version] = line.names(&self.names);
+            Reads { org, connection, version, actor: &line.actor, at: line.at, count: line.count }
+        })
     }
 }
 

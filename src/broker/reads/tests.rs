@@ -16,16 +16,23 @@ use crate::{
         },
     },
     port::{
-        audit::{Ends, OpenLine},
+        audit::{Ends, OpenLine, Reads},
         index::{IndexError, Page},
     },
 };
 
+#[derive(Default)]
+struct Told {
+    /// The number of the last batch.
+    batch: i64,
+    /// By minute and version.
+    counts: BTreeMap<(i64, String), i64>,
+}
+
 /// Keeps counts as the log would.
 #[derive(Default)]
 struct Log {
-    /// The number of the last batch, and the counts by minute and version.
-    told: Mutex<(i64, BTreeMap<(i64, String), i64>)>,
+    told: Mutex<Told>,
     down: AtomicBool,
     /// Takes what it is told, and then says that it failed.
     unsure: AtomicBool,
@@ -37,13 +44,13 @@ impl Log {
     /// The counts by version, earlier minutes first.
     fn counts(&self) -> Vec<(String, i64)> {
         let told = self.told.lock().unwrap();
-        told.1.iter().map(|((_, version), count)| (version[..1].to_owned(), *count)).collect()
+        told.counts.iter().map(|((_, version), count)| (version[..1].to_owned(), *count)).collect()
     }
 }
 
 #[async_trait::async_trait]
 impl AuditIndex for Log {
-    async fn record_reads(&self, number: i64, reads: &[Reads], _: Timestamp) -> Result<(), IndexError> {
+    async fn record_reads(&self, number: i64, reads: &[Reads<'_>], _: Timestamp) -> Result<(), IndexError> {
         let down = || IndexError::Unavailable("down".into());
         if self.down.load(Ordering::SeqCst) {
             return Err(down());
@@ -54,10 +61,10 @@ impl AuditIndex for Log {
             more => self.answers.store(more - 1, Ordering::SeqCst),
         }
         let mut told = self.told.lock().unwrap();
-        if number > told.0 {
-            told.0 = number;
+        if number > told.batch {
+            told.batch = number;
             for line in reads {
-                *told.1.entry((minute(line.at), line.version.as_str().to_owned())).or_default() += line.count;
+                *told.counts.entry((minute(line.at), line.version.to_owned())).or_default() += line.count;
             }
         }
         if self.unsure.load(Ordering::SeqCst) { Err(down()) } else { Ok(()) }

@@ -7,7 +7,6 @@ use keybroker::{
     domain::{
         access::{Actor, ActorType},
         event::reads::minute,
-        secret::SecretName,
     },
     port::audit::{AuditIndex, Reads},
 };
@@ -22,16 +21,20 @@ fn to_come() -> Timestamp {
     "2100-01-01T00:00:00Z".parse().unwrap()
 }
 
+fn actor(id: &str) -> Actor {
+    Actor { r#type: ActorType::Token, id: id.into(), name: Some("\"quoted\" %".into()) }
+}
+
 /// What an actor read of a connection, so long after that.
-fn reads(app: &TestApp, actor: &str, connection: &str, after: Duration, count: i64) -> Reads {
-    let actor = Actor { r#type: ActorType::Token, id: actor.into(), name: Some("\"quoted\" %".into()) };
-    Reads {
-        secret: SecretName::new(app.org.parse().unwrap(), connection.parse().unwrap()),
-        version: "v".repeat(32).parse().unwrap(),
-        actor: Arc::new(actor),
-        at: to_come() + after,
-        count,
-    }
+fn reads<'a>(
+    app: &'a TestApp,
+    actor: &'a Actor,
+    connection: &'a str,
+    after: Duration,
+    count: i64,
+) -> Reads<'a> {
+    let version = "01900000-0000-7000-8000-000000000000";
+    Reads { org: &app.org, connection, version, actor, at: to_come() + after, count }
 }
 
 async fn seal_before(index: &Arc<dyn AuditIndex>, after: Duration) {
@@ -45,7 +48,8 @@ async fn seal_before(index: &Arc<dyn AuditIndex>, after: Duration) {
 async fn a_batch_counts_once(#[case] db: Db) {
     let app = TestApp::new(db, Store::Local).await;
     let (one, other) = (open(&app).await, open(&app).await);
-    let batch = [reads(&app, "t", "vapi", Duration::from_secs(1), 3)];
+    let t = actor("t");
+    let batch = [reads(&app, &t, "vapi", Duration::from_secs(1), 3)];
     let now = to_come();
     for _ in 0..2 {
         one.record_reads(1, &batch, now).await.unwrap();
@@ -55,7 +59,7 @@ async fn a_batch_counts_once(#[case] db: Db) {
     seal_before(&one, Duration::from_hours(1)).await;
     // Who did not hear that it was done tries again, even after it was sealed.
     one.record_reads(1, &batch, now).await.unwrap();
-    let late = [reads(&app, "t", "vapi", Duration::from_secs(2), 3)];
+    let late = [reads(&app, &t, "vapi", Duration::from_secs(2), 3)];
     one.record_reads(2, &late, now).await.unwrap();
     // Of those that have long been quiet nothing need be known.
     one.forget_writers(now).await.unwrap();
@@ -69,12 +73,15 @@ async fn a_batch_counts_once(#[case] db: Db) {
 /// Lines of three minutes, of which the first is sealed, the second partly and the third not at all.
 async fn busy(app: &TestApp) {
     let index = open(app).await;
+    let actors = [0, 1, 2, 3, 4].map(|n| actor(&format!("t{n}")));
+    let connections: Vec<_> = (0..8).map(|n| format!("c-{n}")).collect();
     let mut number = 0;
     for (after, sealed) in [(0, true), (60, true), (61, false), (125, false)] {
         let mut batch = Vec::new();
-        for n in 0..40_u64 {
-            let after = Duration::from_secs(after) + Duration::from_millis(n / 2 * 7);
-            batch.push(reads(app, &format!("t{}", n % 5), &format!("c-{}", n % 8), after, 1));
+        for n in 0..40 {
+            let after = Duration::from_secs(after) + Duration::from_millis(7) * (n / 2);
+            let n = usize::try_from(n).unwrap();
+            batch.push(reads(app, &actors[n % 5], &connections[n % 8], after, 1));
         }
         for half in batch.chunks(20) {
             number += 1;
@@ -89,6 +96,8 @@ async fn busy(app: &TestApp) {
     }
 }
 
+type Check = Box<dyn Fn(&Value) -> bool>;
+
 #[rstest]
 #[case::sqlite(Db::Sqlite)]
 #[case::postgres(Db::Postgres)]
@@ -102,7 +111,7 @@ async fn pages_and_filters_show_each_line_once(#[case] db: Db) {
     assert_eq!((sealed.len(), open.len()), (80, 80));
     let times: Vec<_> = all.iter().map(|event| event["at"].as_str().unwrap()).collect();
     assert!(times.is_sorted_by(|newer, older| newer >= older), "{times:?}");
-    let filters: [(&str, Box<dyn Fn(&Value) -> bool>); 5] = [
+    let filters: [(&str, Check); 5] = [
         ("", Box::new(|_| true)),
         ("&actor=t3", Box::new(|event| event["actor"]["id"] == "t3")),
         ("&connection=c-1&type=credentials.read", Box::new(|event| event["connection"] == "c-1")),

@@ -6,13 +6,13 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use hyper::Method;
 use keybroker::domain::{
     access::Scope,
-    clock::{Random, SystemRandom},
+    clock::{Clock, Random, SystemClock, SystemRandom},
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -166,9 +166,10 @@ impl TestApp {
 
     /// Until it has heard of all that was changed before: it forgets nothing for that any more.
     pub(crate) async fn caught_up(&self) {
-        let since = Instant::now();
+        let clock = SystemClock::default();
+        let since = clock.uptime();
         until("it asked what was changed", || async {
-            let waited = since.elapsed();
+            let waited = clock.uptime().saturating_sub(since);
             let blindness = self.blindness().await;
             (!blindness.is_zero() && blindness + Duration::from_secs(1) < waited).then_some(())
         })

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How many rows are looked at at a time.
-const ROWS: i64 = 16;
+const ROWS: u16 = 16;
 
 /// Those of an organization's reads that pass the filter: the newest `wanted`, and perhaps more.
 pub(in crate::adapter::sql) async fn find(
@@ -48,11 +48,11 @@ async fn sealed(
 ) -> Result<Vec<Listed>, sqlx::Error> {
     let (mut found, mut passed) = (Vec::new(), None);
     loop {
-        let rows = page(org, filter, after, passed).fetch(db, ROWS).await?;
+        let rows = page(org, filter, after, passed).fetch(db, ROWS.into()).await?;
         for row in &rows {
             found.extend(events(row)?.into_iter().filter(|listed| passes(listed, filter, after)));
         }
-        let Some(last) = rows.last().filter(|_| rows.len() == ROWS as usize) else { return Ok(found) };
+        let Some(last) = rows.last().filter(|_| rows.len() == usize::from(ROWS)) else { return Ok(found) };
         let (at, number): (i64, i64) = (last.try_get("at")?, last.try_get("number")?);
         // What is left is of the same minute or of one before.
         let over = from_millis(at)? + SignedDuration::from_mins(1);

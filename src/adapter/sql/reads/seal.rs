@@ -2,7 +2,7 @@
 //! in its chain.
 
 use hashbrown::HashMap;
-use sqlx::{AnyConnection, Row, any::AnyRow};
+use sqlx::{AnyConnection, Connection, Row, any::AnyRow};
 use uuid::Uuid;
 
 use super::{
@@ -37,14 +37,21 @@ pub(in crate::adapter::sql) const TAKE: &str = "DELETE FROM read_counts \
 
 /// Seals all minutes before this one, part by part.
 pub(in crate::adapter::sql) async fn seal(db: &Database, before: i64) -> Result<(), IndexError> {
-    for part in db.within(parts(db, before)).await? {
-        let mut tx = db.begin().await?;
+    let parts = db.within(parts(db, before)).await?;
+    if parts.is_empty() {
+        return Ok(());
+    }
+    let mut connection = db.apart().await?;
+    for part in parts {
+        let mut tx = db.within(connection.begin_with(db.begin)).await?;
         db.within(async {
             seal_part(&mut tx, db.origin, &part).await?;
             tx.commit().await
         })
         .await?;
     }
+    // What was committed stays so.
+    let _ = connection.close().await;
     Ok(())
 }
 
@@ -94,7 +101,7 @@ async fn seal_part(tx: &mut AnyConnection, origin: Uuid, part: &Part) -> Result<
         if let Some(head) = heads.get_mut(totals[0].org) {
             for totals in totals.chunks(A_ROW) {
                 let (actors, lines) = lines(totals);
-                rows.push(Sealed::after(head, totals[0].org, part.minute, actors, &lines)?);
+                rows.push(Sealed::after(head, totals[0].org, part.minute, &actors, &lines)?);
             }
         } else {
             left.push(counted(part.minute, totals));

@@ -29,13 +29,13 @@ impl Sealed {
         head: &mut (i64, ChainHash),
         org: &str,
         minute: i64,
-        actors: Vec<RecordedActor>,
+        actors: &[RecordedActor],
         lines: &[Line<'_>],
     ) -> Result<Self, sqlx::Error> {
         let (at, previous) = (minute * MINUTE, head.1);
         for line in lines {
             head.0 += 1;
-            head.1 = head.1.next(head.0, &line.record(org, at, &actors)?);
+            head.1 = head.1.next(head.0, &line.record(org, at, actors)?);
         }
         Ok(Self {
             org: org.to_owned(),

@@ -4,7 +4,7 @@ use std::{
 };
 
 use super::*;
-use crate::domain::access::{Actor, ActorType, Caller, Reach};
+use crate::domain::access::{ActorType, Caller, Reach};
 
 const MOST: usize = 4;
 
@@ -34,7 +34,7 @@ impl Fixture {
 
     /// The counts, least first.
     fn take(&mut self) -> Vec<i64> {
-        let mut counts: Vec<_> = self.lines.take().map(|line| line.count).collect();
+        let mut counts: Vec<_> = self.lines.take().reads().map(|line| line.count).collect();
         counts.sort_unstable();
         counts
     }
@@ -60,7 +60,7 @@ fn a_line_is_of_one_minute_and_tells_its_first_read() {
     for second in [10, 59, 60, 61] {
         assert!(f.read("a", 1, at(second)));
     }
-    let mut times: Vec<_> = f.lines.take().map(|line| (line.at, line.count)).collect();
+    let mut times: Vec<_> = f.lines.take().reads().map(|line| (line.at, line.count)).collect();
     times.sort_unstable();
     assert_eq!(times, [(at(10), 2), (at(60), 2)]);
 }
