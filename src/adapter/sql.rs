@@ -41,11 +41,11 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 const TIME_LIMIT: Duration = Duration::from_secs(5);
 
 /// Makes SQLite durable (each commit reaches the disk), concurrent (readers don't wait for the
-/// writer) and forgetful (what is deleted is overwritten, and nothing is put into files of its own meanwhile). With
-/// a checkpoint every 4 MB, SQLite's own choice, the pages of the audit log's indexes are written many times over.
+/// writer) and forgetful (what is deleted is overwritten). With a checkpoint every 4 MB, SQLite's own choice, the
+/// pages of the audit log's indexes are written many times over.
 const SQLITE_SETTINGS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
      PRAGMA busy_timeout = 4000; PRAGMA secure_delete = ON; \
-     PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 16384";
+     PRAGMA wal_autocheckpoint = 16384";
 
 /// An open database with the current schema.
 #[derive(Debug, Clone)]

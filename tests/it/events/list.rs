@@ -75,6 +75,8 @@ async fn filters_find_what_they_should(#[case] db: Db) {
         }
         assert_eq!(export(&app, &query).await, expected, "{query}");
     }
+    // The first time there is has none before it.
+    assert_eq!(events(&app, "since=-009999-01-02T01:59:59Z").await.len(), 12);
     // Any offset is a time.
     let elsewhere = events(&app, "since=2020-01-01T00:00:00%2B05:00").await;
     assert_eq!(elsewhere.len(), 12);

@@ -94,8 +94,8 @@ async fn ten_thousand_rows_killed_half_way_are_there_once() {
 
     assert_eq!(rows.refused_lines(), (0..100).map(|i| i * 100 + 57).collect::<Vec<_>>());
     assert_eq!(told.stderr.lines().filter(|line| line.starts_with("line ")).count(), 20);
-    // Ten times the rows take a few hashes more, and no more than that.
-    assert!(kib < few_kib + 6_000, "{kib} KiB for 10000 rows, {few_kib} KiB for 1000");
+    // Ten times the rows take a few hashes more, and the pages that SQLite keeps for each connection.
+    assert!(kib < few_kib + 8_000, "{kib} KiB for 10000 rows, {few_kib} KiB for 1000");
     println!("{kib} KiB for 10000 rows, {few_kib} KiB for 1000");
 
     // The file is mended: only what was bad is left, and then nothing.

@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use sqlx::{Row, any::AnyRow};
 
-use super::{open, sealed};
+use super::{open, sealed, text::MINUTE};
 use crate::{
     adapter::sql::{
         Database, decoded,
@@ -55,7 +55,7 @@ async fn sealed(
         let Some(last) = rows.last().filter(|_| rows.len() == usize::from(ROWS)) else { return Ok(found) };
         let (at, number): (i64, i64) = (last.try_get("at")?, last.try_get("number")?);
         // What is left is of the same minute or of one before.
-        let over = from_millis(at)? + SignedDuration::from_mins(1);
+        let over = from_millis(at.saturating_add(MINUTE))?;
         if found.iter().filter(|listed| listed.position.at >= over).count() >= wanted {
             return Ok(found);
         }
@@ -75,7 +75,7 @@ pub(in crate::adapter::sql) fn page(
     query.and("reads LIKE", filter.connection.as_ref().map(|name| like("\"", name.as_str())));
     query.and("at <=", after.map(|after| millis(after.at)));
     query.and("at <", filter.until.map(millis));
-    query.and("at >", filter.since.map(|since| millis(since - SignedDuration::from_mins(1))));
+    query.and("at >", filter.since.map(|since| millis(since).saturating_sub(MINUTE)));
     query.and_before(passed);
     query
 }

@@ -32,7 +32,7 @@ impl Sealed {
         actors: &[RecordedActor],
         lines: &[Line<'_>],
     ) -> Result<Self, sqlx::Error> {
-        let (at, previous) = (minute * MINUTE, head.1);
+        let (at, previous) = (minute.saturating_mul(MINUTE), head.1);
         for line in lines {
             head.0 += 1;
             head.1 = head.1.next(head.0, &line.record(org, at, actors)?);
