@@ -8,7 +8,7 @@ use keybroker::{
 use rstest::rstest;
 use uuid::Uuid;
 
-use crate::support::{Db, database::Database, services};
+use crate::support::{Db, database::Database};
 
 /// Thirty names in each of four organizations, the same ones.
 const CONNECTIONS: &str = "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 119) \
@@ -22,10 +22,7 @@ const CONNECTIONS: &str = "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i 
 #[tokio::test]
 async fn of_many_who_ask_at_once_each_gets_its_own(#[case] db: Db) {
     let folder = tempfile::tempdir().unwrap();
-    let url = match db {
-        Db::Sqlite => format!("sqlite:{}", folder.path().join("keybroker.db").display()),
-        Db::Postgres => Database::create(services::postgres()).await,
-    };
+    let url = db.url(folder.path()).await;
     let index = sql::Database::open(&url, 2, Uuid::nil()).await.unwrap();
     let mut database = Database::connect(&url).await;
     database.execute(CONNECTIONS).await;

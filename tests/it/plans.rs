@@ -5,7 +5,7 @@ use keybroker::adapter::{local, sql};
 use rstest::rstest;
 use uuid::Uuid;
 
-use crate::support::{Db, database::Database, services};
+use crate::support::{Db, database::Database};
 
 /// So many of everything.
 const NUMBERS: &str = "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)";
@@ -86,10 +86,7 @@ fn scans(plan: &[String]) -> Vec<&String> {
 #[tokio::test]
 async fn hot_queries_use_their_indexes(#[case] db: Db) {
     let folder = tempfile::tempdir().unwrap();
-    let url = match db {
-        Db::Sqlite => format!("sqlite:{}?mode=rwc", folder.path().join("keybroker.db").display()),
-        Db::Postgres => Database::create(services::postgres()).await,
-    };
+    let url = db.url(folder.path()).await;
     let mut database = filled(&url).await;
     let queries = local::HOT_QUERIES.map(|(name, query)| (name, query.to_owned()));
     let mut faults = Vec::new();
@@ -109,10 +106,7 @@ async fn hot_queries_use_their_indexes(#[case] db: Db) {
 #[tokio::test]
 async fn a_scan_is_noticed(#[case] db: Db) {
     let folder = tempfile::tempdir().unwrap();
-    let url = match db {
-        Db::Sqlite => format!("sqlite:{}?mode=rwc", folder.path().join("keybroker.db").display()),
-        Db::Postgres => Database::create(services::postgres()).await,
-    };
+    let url = db.url(folder.path()).await;
     let mut database = filled(&url).await;
     for query in [
         "SELECT org FROM connections WHERE label = $1",

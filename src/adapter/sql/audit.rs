@@ -28,7 +28,8 @@ pub(super) const ENDS: &str =
 
 /// The oldest event is asked for in a way that PostgreSQL can only carry out organization by organization.
 pub(super) const OLDEST: &str = "SELECT org, (SELECT at FROM events WHERE events.org = event_chains.org \
-     AND events.sequence > event_chains.pruned_sequence ORDER BY sequence LIMIT 1) AS at FROM event_chains WHERE org > $1 ORDER BY org LIMIT $2";
+     AND events.sequence > event_chains.pruned_sequence ORDER BY sequence LIMIT 1) AS at \
+     FROM event_chains WHERE org > $1 ORDER BY org LIMIT $2";
 
 pub(super) const SET_PRUNED: &str = "UPDATE event_chains SET pruned_sequence = $3, pruned_hash = $4 \
      WHERE org = $1 AND pruned_sequence = $2";

@@ -8,18 +8,14 @@ use uuid::Uuid;
 
 use super::{
     Database,
-    chains::BEFORE_FIRST,
+    chains::{head, set_head},
     decoded, from_json, from_millis, millis,
     reads::{self, sealed},
     to_json,
 };
 use crate::{
     domain::{
-        event::{
-            Event, EventFilter, EventType, Listed, Position, Record,
-            chain::{ChainHash, Link},
-            reads::time_of,
-        },
+        event::{Event, EventFilter, EventType, Listed, Position, Record, chain::Link, reads::time_of},
         id::{ConnectionName, OrgId},
     },
     port::index::{IndexError, Page},
@@ -38,12 +34,6 @@ pub(super) const CHANNEL: &str = "keybroker";
 
 const APPEND: &str = "INSERT INTO events (number, id, org, type, at, actor, actor_id, connection, version, token, \
      request_id, origin, sequence, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
-
-pub(super) const HEAD: &str = "SELECT newest_sequence, newest_hash FROM event_chains WHERE org = $1";
-
-const SET_HEAD: &str = "INSERT INTO event_chains (org, newest_sequence, newest_hash, pruned_sequence, pruned_hash) \
-     VALUES ($1, $2, $3, 0, $4) ON CONFLICT (org) DO UPDATE SET \
-     newest_sequence = excluded.newest_sequence, newest_hash = excluded.newest_hash";
 
 pub(super) const POSITION_OF: &str = "SELECT at, number FROM events WHERE org = $1 AND id = $2";
 
@@ -68,22 +58,6 @@ pub(super) async fn take_numbers(tx: &mut AnyConnection, count: i64) -> Result<i
 async fn take_number_and_tell(tx: &mut AnyConnection) -> Result<i64, sqlx::Error> {
     let query = if tx.backend_name() == Postgres::NAME { NUMBER_AND_TELL } else { NUMBER };
     sqlx::query(query).bind(1_i64).fetch_one(tx).await?.try_get(0)
-}
-
-/// The newest link of a chain, or what comes before its first.
-async fn head(tx: &mut AnyConnection, org: &str) -> Result<(i64, ChainHash), sqlx::Error> {
-    let row = sqlx::query(HEAD).bind(org).fetch_optional(tx).await?;
-    let Some(row) = row else { return Ok(BEFORE_FIRST) };
-    Ok((row.try_get(0)?, decoded(row.try_get::<String, _>(1)?.parse())?))
-}
-
-async fn set_head(
-    tx: &mut AnyConnection,
-    org: &str,
-    (sequence, hash): (i64, ChainHash),
-) -> Result<(), sqlx::Error> {
-    let query = sqlx::query(SET_HEAD).bind(org).bind(sequence).bind(hash.to_string());
-    query.bind(ChainHash::START.to_string()).execute(tx).await.map(drop)
 }
 
 pub(super) type Query = sqlx::query::Query<'static, sqlx::Any, sqlx::any::AnyArguments>;
@@ -143,14 +117,14 @@ pub(super) async fn list(
     before: Option<Uuid>,
     limit: u16,
 ) -> Result<Page<Listed, Uuid>, sqlx::Error> {
-    let after = match before {
-        Some(id) => Some(position_of(db, org, id).await?),
-        None => filter.after.clone(),
-    };
+    let mut filter = filter.clone();
+    if let Some(id) = before {
+        filter.after = Some(position_of(db, org, id).await?);
+    }
     let wanted = usize::from(limit) + 1;
-    let changes = changes(org, filter, after.as_ref()).fetch(db, i64::from(limit) + 1).await?;
+    let changes = changes(org, &filter).fetch(db, i64::from(limit) + 1).await?;
     let mut found = changes.iter().map(listed).collect::<Result<Vec<_>, _>>()?;
-    found.extend(reads::list::find(db, org.as_str(), filter, after.as_ref(), wanted).await?);
+    found.extend(reads::list::find(db, org.as_str(), &filter, wanted).await?);
     found.sort_unstable_by(|a, b| b.position.cmp(&a.position));
     let more = found.len() >= wanted;
     found.truncate(limit.into());
@@ -160,14 +134,14 @@ pub(super) async fn list(
 }
 
 /// The question for all events that have rows of their own.
-pub(super) fn changes(org: &OrgId, filter: &EventFilter, after: Option<&Position>) -> PageQuery {
+pub(super) fn changes(org: &OrgId, filter: &EventFilter) -> PageQuery {
     let mut query = PageQuery::new(org.as_str(), Rows::OfOneEvent);
     query.and("type =", filter.r#type.map(EventType::as_str));
     query.and("connection =", filter.connection.as_ref().map(ConnectionName::as_str));
     query.and("actor_id =", filter.actor.as_deref());
     query.and("at >=", filter.since.map(millis));
     query.and("at <", filter.until.map(millis));
-    query.and_before(after.map(|after| (millis(after.at), after.number)));
+    query.and_before(filter.after.as_ref().map(|after| (millis(after.at), after.number)));
     query
 }
 
@@ -272,21 +246,23 @@ fn listed(row: &AnyRow) -> Result<Listed, sqlx::Error> {
 
 /// A row as a link of a chain. It may have been tampered with: what can't be read is left out.
 pub(super) fn link(row: &AnyRow) -> Result<Link, sqlx::Error> {
-    let (records, searchable) = if sealed::is_sealed(row).unwrap_or(false) {
-        (sealed::records(row), sealed::is_as_written(row).unwrap_or(false))
+    let read = if sealed::is_sealed(row).unwrap_or(false) {
+        sealed::checked_records(row)
     } else {
-        let record = read(row);
-        let actor_id = row.try_get::<Option<String>, _>("actor_id").ok().flatten();
-        let searchable = record.as_ref().is_ok_and(|record| actor_id.as_ref() == Some(&record.actor.id));
-        (record.map(|record| vec![record]), searchable)
+        read(row).map(|record| {
+            let actor_id = row.try_get::<Option<String>, _>("actor_id").ok().flatten();
+            let searchable = actor_id.as_ref() == Some(&record.actor.id);
+            (vec![record], searchable)
+        })
     };
+    let (records, searchable) = read.ok().unzip();
     Ok(Link {
         sequence: row.try_get("sequence")?,
         hash: row.try_get::<Option<String>, _>("hash").ok().flatten().and_then(|hash| hash.parse().ok()),
         previous: sealed::previous(row).ok().flatten(),
-        records: records.ok().filter(|records| !records.is_empty()),
+        records: records.filter(|records| !records.is_empty()),
         id: row.try_get("id").unwrap_or_default(),
-        searchable,
+        searchable: searchable.unwrap_or(false),
     })
 }
 

@@ -6,7 +6,8 @@
 use jiff::Timestamp;
 
 use super::{
-    audit, checks, connections, events, lookups, reads, seal, sessions, system, tokens, vaults, writes,
+    audit, chains, checks, connections, events, lookups, reads, seal, sessions, system, tokens, vaults,
+    writes,
 };
 use crate::domain::{
     event::{EventFilter, EventType, Position},
@@ -32,7 +33,7 @@ pub fn hot_queries() -> Vec<(&'static str, String)> {
         ("that a key is refused", checks::REFUSED),
         ("to postpone a check", checks::POSTPONE),
         ("what changed elsewhere", system::AFTER),
-        ("the end of a chain, to append", events::HEAD),
+        ("the end of a chain, to append", chains::HEAD),
         ("the position of an event", events::POSITION_OF),
         ("an organization's open reads", reads::OPEN),
         ("to take reads to be sealed", reads::seal::TAKE),
@@ -68,20 +69,21 @@ pub fn hot_queries() -> Vec<(&'static str, String)> {
 /// The pages of the list of events.
 fn pages() -> Vec<(&'static str, String)> {
     let org: OrgId = "acme".parse().expect("an organization");
+    let newest = EventFilter::default();
     let after = Position { at: Timestamp::UNIX_EPOCH, number: 1, id: String::new() };
-    let all = EventFilter::default();
-    let of_type = EventFilter { r#type: Some(EventType::VaultTested), ..all.clone() };
-    let of_connection = EventFilter { connection: "vapi".parse().ok(), ..all.clone() };
-    let of_actor = EventFilter { actor: Some("ada".to_owned()), ..all.clone() };
-    let pages = [
-        ("the newest events", &all, None),
-        ("a page of events", &all, Some(&after)),
-        ("events of a type", &of_type, Some(&after)),
-        ("events of a connection", &of_connection, Some(&after)),
-        ("events of an actor", &of_actor, Some(&after)),
-    ];
-    let changes = pages.map(|(name, filter, after)| (name, events::changes(&org, filter, after).sql()));
-    let reads = [("the newest reads", None), ("a page of reads", Some(&after))]
-        .map(|(name, after)| (name, reads::list::page(org.as_str(), &all, after, Some((0, 1))).sql()));
+    let page = EventFilter { after: Some(after), ..EventFilter::default() };
+    let of_type = EventFilter { r#type: Some(EventType::VaultTested), ..page.clone() };
+    let of_connection = EventFilter { connection: "vapi".parse().ok(), ..page.clone() };
+    let of_actor = EventFilter { actor: Some("ada".to_owned()), ..page.clone() };
+    let changes = [
+        ("the newest events", &newest),
+        ("a page of events", &page),
+        ("events of a type", &of_type),
+        ("events of a connection", &of_connection),
+        ("events of an actor", &of_actor),
+    ]
+    .map(|(name, filter)| (name, events::changes(&org, filter).sql()));
+    let reads = [("the newest reads", &newest), ("a page of reads", &page)]
+        .map(|(name, filter)| (name, reads::list::page(org.as_str(), filter, Some((0, 1))).sql()));
     changes.into_iter().chain(reads).collect()
 }

@@ -1,5 +1,6 @@
 //! Reads of keys on their way into the audit log: what was counted, until its minute is sealed.
 
+mod counts;
 pub(super) mod list;
 mod open;
 pub(super) mod seal;
@@ -10,8 +11,11 @@ use jiff::Timestamp;
 use sqlx::AnyConnection;
 
 pub(super) use self::open::{OPEN, count as count_open};
-use self::text::{Actors, Counted, Line};
-use super::{Database, ROWS, for_rows, millis, places, to_json};
+use self::{
+    counts::Counts,
+    text::{Actors, Counted, Line},
+};
+use super::{Database, ROWS, for_rows, millis, places};
 use crate::{
     domain::event::{
         RecordedActor,
@@ -23,21 +27,6 @@ use crate::{
 const NOTE_BATCH: &str = "INSERT INTO read_writers (origin, newest, at) VALUES ($1, $2, $3) \
      ON CONFLICT (origin) DO UPDATE SET newest = excluded.newest, at = excluded.at \
      WHERE read_writers.newest < excluded.newest";
-
-/// A row of counts: lines of one shard and minute.
-#[derive(Clone)]
-struct Counts {
-    shard: i64,
-    minute: i64,
-    /// Its own, within the shard and minute.
-    id: String,
-    /// How many.
-    lines: i64,
-    /// JSON.
-    actors: String,
-    /// JSON.
-    reads: String,
-}
 
 /// Adds these to what was counted, unless this batch was added before.
 pub(super) async fn record(
@@ -76,9 +65,7 @@ fn row(batch: &str, reads: &[((i64, i64), &Reads<'_>)]) -> Counts {
         let line = Line::new(actor, read.connection, read.version, read.at, read.count);
         lines.push(Counted { org: read.org.into(), line });
     }
-    let (actors, reads) = (to_json(&actors.all), to_json(&lines));
-    let lines = i64::try_from(lines.len()).unwrap_or(i64::MAX);
-    Counts { shard, minute, id: batch.to_owned(), lines, actors, reads }
+    Counts::new(shard, minute, batch.to_owned(), &actors.all, &lines)
 }
 
 async fn add(tx: &mut AnyConnection, mut rows: Vec<Counts>) -> Result<(), sqlx::Error> {

@@ -31,6 +31,16 @@ pub(crate) enum Db {
     Postgres,
 }
 
+impl Db {
+    /// The URL of an empty one: in this folder, if it is a file.
+    pub(crate) async fn url(self, folder: &Path) -> String {
+        match self {
+            Self::Sqlite => format!("sqlite:{}", folder.join("keybroker.db").display()),
+            Self::Postgres => Database::create(services::postgres()).await,
+        }
+    }
+}
+
 /// Which store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Store {
@@ -72,10 +82,7 @@ impl TestApp {
     /// With settings of the test's own.
     pub(crate) async fn with(db: Db, store: Store, settings: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let database_url = match db {
-            Db::Sqlite => format!("sqlite:{}", folder.path().join("keybroker.db").display()),
-            Db::Postgres => Database::create(services::postgres()).await,
-        };
+        let database_url = db.url(folder.path()).await;
         let id = uuid::Uuid::from_bytes(random_bytes()).simple().to_string();
         let root = format!("kb_root-of-the-tests-{id}");
         let mut environment = vec![

@@ -23,19 +23,18 @@ pub(in crate::adapter::sql) async fn find(
     db: &Database,
     org: &str,
     filter: &EventFilter,
-    after: Option<&Position>,
     wanted: usize,
 ) -> Result<Vec<Listed>, sqlx::Error> {
     if filter.r#type.is_some_and(|wanted| wanted != EventType::CredentialsRead) {
         return Ok(Vec::new());
     }
     // First what is open: what is sealed meanwhile is then seen twice, and not missed.
-    let until = after.map_or(i64::MAX, |after| minute(after.at));
+    let until = filter.after.as_ref().map_or(i64::MAX, |after| minute(after.at));
     let open = open::records(db, org, until).await?;
-    let mut found = sealed(db, org, filter, after, wanted).await?;
+    let mut found = sealed(db, org, filter, wanted).await?;
     let seen: HashSet<_> = found.iter().map(|listed| listed.record.id.clone()).collect();
     let open = open.into_iter().filter(|record| !seen.contains(&record.id));
-    found.extend(open.map(|record| listed(record, None)).filter(|listed| passes(listed, filter, after)));
+    found.extend(open.map(|record| listed(record, None)).filter(|listed| passes(listed, filter)));
     Ok(found)
 }
 
@@ -43,14 +42,13 @@ async fn sealed(
     db: &Database,
     org: &str,
     filter: &EventFilter,
-    after: Option<&Position>,
     wanted: usize,
 ) -> Result<Vec<Listed>, sqlx::Error> {
     let (mut found, mut passed) = (Vec::new(), None);
     loop {
-        let rows = page(org, filter, after, passed).fetch(db, ROWS.into()).await?;
+        let rows = page(org, filter, passed).fetch(db, ROWS.into()).await?;
         for row in &rows {
-            found.extend(events(row)?.into_iter().filter(|listed| passes(listed, filter, after)));
+            found.extend(events(row)?.into_iter().filter(|listed| passes(listed, filter)));
         }
         let Some(last) = rows.last().filter(|_| rows.len() == usize::from(ROWS)) else { return Ok(found) };
         let (at, number): (i64, i64) = (last.try_get("at")?, last.try_get("number")?);
@@ -67,13 +65,12 @@ async fn sealed(
 pub(in crate::adapter::sql) fn page(
     org: &str,
     filter: &EventFilter,
-    after: Option<&Position>,
     passed: Option<(i64, i64)>,
 ) -> PageQuery {
     let mut query = PageQuery::new(org, Rows::OfReads);
     query.and("actor LIKE", filter.actor.as_deref().map(|id| like("\"id\":\"", id)));
     query.and("reads LIKE", filter.connection.as_ref().map(|name| like("\"", name.as_str())));
-    query.and("at <=", after.map(|after| millis(after.at)));
+    query.and("at <=", filter.after.as_ref().map(|after| millis(after.at)));
     query.and("at <", filter.until.map(millis));
     query.and("at >", filter.since.map(|since| millis(since).saturating_sub(MINUTE)));
     query.and_before(passed);
@@ -108,7 +105,7 @@ fn listed(record: Record, place: Option<(i64, ChainHash)>) -> Listed {
     Listed { position, record, place }
 }
 
-fn passes(listed: &Listed, filter: &EventFilter, after: Option<&Position>) -> bool {
+fn passes(listed: &Listed, filter: &EventFilter) -> bool {
     let Record { actor, connection, at, .. } = &listed.record;
     let named = |wanted: &str| connection.as_deref() == Some(wanted);
     let from = |since: Timestamp| *at >= since;
@@ -116,5 +113,5 @@ fn passes(listed: &Listed, filter: &EventFilter, after: Option<&Position>) -> bo
         && filter.actor.as_deref().is_none_or(|wanted| actor.id == wanted)
         && filter.since.is_none_or(from)
         && filter.until.is_none_or(|until| *at < until)
-        && after.is_none_or(|after| listed.position < *after)
+        && filter.after.as_ref().is_none_or(|after| listed.position < *after)
 }

@@ -42,7 +42,7 @@ impl Sealed {
             at,
             actors: to_json(&actors),
             reads: to_json(&lines),
-            count: lines.iter().fold(0, |sum, line| sum.saturating_add(line.count)),
+            count: reads_in(lines),
             sequence: head.0,
             hash: head.1,
             previous,
@@ -91,30 +91,60 @@ pub(in crate::adapter::sql) fn previous(row: &AnyRow) -> Result<Option<ChainHash
     decoded(previous.map(|hash| hash.parse()).transpose())
 }
 
-/// What such a row tells.
-pub(in crate::adapter::sql) fn records(row: &AnyRow) -> Result<Vec<Record>, sqlx::Error> {
-    let (org, at, text): (String, i64, String) =
-        (row.try_get("org")?, row.try_get("at")?, row.try_get("reads")?);
-    let actors: Vec<RecordedActor> = from_json(&row.try_get::<String, _>("actor")?)?;
-    let lines: Vec<Line<'_>> = decoded(serde_json::from_str(&text))?;
-    lines.iter().map(|line| line.record(&org, at, &actors)).collect()
+/// What such a row holds, as text.
+struct Texts {
+    actors: String,
+    reads: String,
 }
 
-/// Whether all that is in such a row, but for its events, is as it was written: nothing of this is under the hash, and
-/// lists look for it.
-pub(in crate::adapter::sql) fn is_as_written(row: &AnyRow) -> Result<bool, sqlx::Error> {
+impl Texts {
+    fn of(row: &AnyRow) -> Result<Self, sqlx::Error> {
+        Ok(Self { actors: row.try_get("actor")?, reads: row.try_get("reads")? })
+    }
+
+    /// Who read, and the lines.
+    fn parse(&self) -> Result<(Vec<RecordedActor>, Vec<Line<'_>>), sqlx::Error> {
+        Ok((from_json(&self.actors)?, decoded(serde_json::from_str(&self.reads))?))
+    }
+}
+
+/// What such a row tells.
+pub(in crate::adapter::sql) fn records(row: &AnyRow) -> Result<Vec<Record>, sqlx::Error> {
+    let texts = Texts::of(row)?;
+    let (actors, lines) = texts.parse()?;
+    records_of(row, &actors, &lines)
+}
+
+/// The same, and whether all else that is in the row is as it was written: nothing of this is under the hash, and lists
+/// look for it.
+pub(in crate::adapter::sql) fn checked_records(row: &AnyRow) -> Result<(Vec<Record>, bool), sqlx::Error> {
+    let texts = Texts::of(row)?;
+    let (actors, lines) = texts.parse()?;
+    let text_as_written = to_json(&actors) == texts.actors && to_json(&lines) == texts.reads;
+    let as_written = text_as_written && !lines.is_empty() && others_as_written(row, &lines).unwrap_or(false);
+    Ok((records_of(row, &actors, &lines)?, as_written))
+}
+
+fn records_of(
+    row: &AnyRow,
+    actors: &[RecordedActor],
+    lines: &[Line<'_>],
+) -> Result<Vec<Record>, sqlx::Error> {
+    let (org, at): (String, i64) = (row.try_get("org")?, row.try_get("at")?);
+    lines.iter().map(|line| line.record(&org, at, actors)).collect()
+}
+
+fn others_as_written(row: &AnyRow, lines: &[Line<'_>]) -> Result<bool, sqlx::Error> {
     let text = |column| row.try_get::<Option<String>, _>(column);
-    let (actors, reads) = (text("actor")?.unwrap_or_default(), text("reads")?.unwrap_or_default());
-    let parsed: (Vec<RecordedActor>, Vec<Line<'_>>) =
-        (from_json(&actors)?, decoded(serde_json::from_str(&reads))?);
-    let sum = parsed.1.iter().fold(0, |sum: i64, line| sum.saturating_add(line.count));
-    let others = ["actor_id", "connection", "version", "token", "request_id"];
-    let no_others = others.into_iter().map(text).collect::<Result<Vec<_>, _>>()?.iter().all(Option::is_none);
-    Ok(to_json(&parsed.0) == actors
-        && to_json(&parsed.1) == reads
+    let unused = ["actor_id", "connection", "version", "token", "request_id"];
+    let unused = unused.into_iter().map(text).collect::<Result<Vec<_>, _>>()?;
+    Ok(unused.iter().all(Option::is_none)
         && row.try_get::<i64, _>("at")? % MINUTE == 0
-        && row.try_get::<Option<i64>, _>("count")? == Some(sum)
-        && text("type")?.as_deref() == Some(EventType::CredentialsRead.as_str())
-        && no_others
-        && !parsed.1.is_empty())
+        && row.try_get::<Option<i64>, _>("count")? == Some(reads_in(lines))
+        && text("type")?.as_deref() == Some(EventType::CredentialsRead.as_str()))
+}
+
+/// How many reads these lines tell of.
+fn reads_in(lines: &[Line<'_>]) -> i64 {
+    lines.iter().fold(0, |sum, line| sum.saturating_add(line.count))
 }
