@@ -1,7 +1,12 @@
 //! Reads whose minute is not sealed yet.
 
+use std::collections::BTreeMap;
+
+use futures_util::TryStreamExt;
+use tokio::task::yield_now;
+
 use super::{
-    counts::{Counts, Readable, lines, totals},
+    counts::{Counts, Totals, lines},
     shard,
     text::MINUTE,
 };
@@ -18,23 +23,19 @@ pub(in crate::adapter::sql) async fn count(db: &Database, org: &str) -> Result<i
 
 /// What is told of an organization's reads until this minute, all replicas' counts together.
 pub(super) async fn records(db: &Database, org: &str, until: i64) -> Result<Vec<Record>, sqlx::Error> {
-    let rows = sqlx::query(OPEN).bind(shard(org)).bind(until).fetch_all(db.pool()).await?;
-    let mut counts = rows.iter().map(Counts::of).collect::<Result<Vec<_>, _>>()?;
-    counts.sort_unstable_by_key(|counts| counts.minute);
+    let mut minutes: BTreeMap<i64, Totals> = BTreeMap::new();
+    let mut rows = sqlx::query(OPEN).bind(shard(org)).bind(until).fetch(db.pool());
+    while let Some(row) = rows.try_next().await? {
+        let counts = Counts::of(&row)?;
+        minutes.entry(counts.minute).or_default().add(&counts, Some(org));
+        yield_now().await;
+    }
     let mut records = Vec::new();
-    for of_minute in counts.chunk_by(|a, b| a.minute == b.minute) {
-        let mut readable = Vec::with_capacity(of_minute.len());
-        for counts in of_minute {
-            match Readable::from(counts, Some(org)) {
-                Ok(counts) => readable.push(counts),
-                Err(error) => {
-                    tracing::error!(counts.id, %error, "counts of reads can't be read, so they are not listed");
-                }
-            }
-        }
-        let (actors, lines) = lines(&totals(&readable));
+    for (minute, totals) in minutes {
+        let (actors, totals) = totals.in_order();
+        let (actors, lines) = lines(&actors, &totals);
         for line in &lines {
-            records.push(line.record(org, of_minute[0].minute.saturating_mul(MINUTE), &actors)?);
+            records.push(line.record(org, minute.saturating_mul(MINUTE), &actors)?);
         }
     }
     Ok(records)

@@ -1,15 +1,17 @@
 //! The sealing of reads: what all replicas counted in a minute becomes a row or a few of each organization, in its place
 //! in its chain.
 
+use futures_util::TryStreamExt;
 use sqlx::{AnyConnection, Connection, Row};
+use tokio::task::yield_now;
 use uuid::Uuid;
 
 use super::{
     add,
-    counts::{Counts, Readable, Total, lines, totals},
+    counts::{Counts, Totals, lines},
     sealed::{self, Sealed},
     shard,
-    text::Counted,
+    text::{Counted, Line},
 };
 use crate::{
     adapter::sql::{
@@ -17,6 +19,7 @@ use crate::{
         chains::{heads, set_heads},
         events::take_numbers,
     },
+    domain::event::RecordedActor,
     port::index::IndexError,
 };
 
@@ -76,33 +79,33 @@ async fn parts(db: &Database, before: i64) -> Result<Vec<Part>, sqlx::Error> {
 
 async fn seal_part(tx: &mut AnyConnection, origin: Uuid, part: &Part) -> Result<(), sqlx::Error> {
     let take = sqlx::query(TAKE).bind(part.minute).bind(part.shards.0).bind(part.shards.1);
-    let rows = take.fetch_all(&mut *tx).await?;
-    let taken = rows.iter().map(Counts::of).collect::<Result<Vec<_>, _>>()?;
-    let (mut readable, mut left) = (Vec::new(), Vec::new());
-    for counts in &taken {
-        match Readable::from(counts, None) {
-            Ok(counts) => readable.push(counts),
-            Err(error) => {
-                tracing::error!(counts.id, %error, "counts of reads can't be read, so they can't be sealed");
-                left.push(counts.clone());
-            }
+    let mut taken = take.fetch(&mut *tx);
+    let (mut totals, mut left) = (Totals::default(), Vec::new());
+    while let Some(row) = taken.try_next().await? {
+        let counts = Counts::of(&row)?;
+        if !totals.add(&counts, None) {
+            left.push(counts);
         }
+        yield_now().await;
     }
-    let totals = totals(&readable);
+    drop(taken);
+    let (readers, totals) = totals.in_order();
     let of_orgs: Vec<_> = totals.chunk_by(|a, b| a.org == b.org).collect();
-    let orgs: Vec<_> = of_orgs.iter().map(|totals| totals[0].org).collect();
+    let orgs: Vec<_> = of_orgs.iter().map(|totals| &*totals[0].org).collect();
     // No chain grows from here on.
     take_numbers(tx, 0).await?;
     let (mut heads, mut rows) = (heads(tx, &orgs).await?, Vec::new());
     for totals in of_orgs {
-        if let Some(head) = heads.get_mut(totals[0].org) {
+        let org = &*totals[0].org;
+        if let Some(head) = heads.get_mut(org) {
             for totals in totals.chunks(A_ROW) {
-                let (actors, lines) = lines(totals);
-                rows.push(Sealed::after(head, totals[0].org, part.minute, &actors, &lines)?);
+                let (actors, lines) = lines(&readers, totals);
+                rows.push(Sealed::after(head, org, part.minute, &actors, &lines)?);
             }
         } else {
-            left.push(counted(part.minute, totals));
+            left.push(counted(part.minute, org, lines(&readers, totals)));
         }
+        yield_now().await;
     }
     sealed::append(tx, origin, rows).await?;
     set_heads(tx, &heads).await?;
@@ -110,9 +113,7 @@ async fn seal_part(tx: &mut AnyConnection, origin: Uuid, part: &Part) -> Result<
 }
 
 /// The lines of one organization as counts again.
-fn counted(minute: i64, totals: &[Total<'_>]) -> Counts {
-    let org = totals[0].org;
-    let (actors, lines) = lines(totals);
+fn counted(minute: i64, org: &str, (actors, lines): (Vec<RecordedActor>, Vec<Line<'_>>)) -> Counts {
     let counted: Vec<_> = lines.into_iter().map(|line| Counted { org: org.into(), line }).collect();
     // Whatever else the minute has of this organization comes into the same row.
     Counts::new(shard(org), minute, format!("put back: {org}"), &actors, &counted)
