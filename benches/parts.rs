@@ -50,7 +50,7 @@ impl Parts {
 
     fn served(&self) -> Served {
         let provider = "custom".parse().expect("a provider's name");
-        Served::new(&provider, &credentials(), self.version.clone(), Source::Managed)
+        Served::new(&provider, &credentials(), &self.version, Source::Managed)
     }
 }
 
@@ -93,7 +93,7 @@ fn cache(criterion: &mut Criterion, parts: &Parts) {
     );
     let name = |number| SecretName::new(org(number), connection());
     let put = |name: &SecretName| {
-        let found = Found { kept: Kept::Keys(Arc::new(parts.served())), generation: 1 };
+        let found = Found { kept: Kept::Keys(parts.served()), generation: 1 };
         let load = move |_| std::future::ready(Ok::<_, Error>(found.clone())).boxed();
         let read = cache.read(name, Freshness::Cached, load).now_or_never();
         drop(read.expect("nothing waits").expect("it is there"));
@@ -102,7 +102,8 @@ fn cache(criterion: &mut Criterion, parts: &Parts) {
     for name in &names {
         put(name);
     }
-    let read = |name: &SecretName| cache.hit(name).expect("it is there").document();
+    let read =
+        |name: &SecretName| cache.hit(name, parts.clock.uptime()).expect("it is there").into_document();
     criterion.bench_function("cache/one key", |b| b.iter(|| read(black_box(&names[0]))));
     let mut next = 0;
     criterion.bench_function("cache/100,000 keys", |b| {
@@ -121,7 +122,7 @@ fn read_log(criterion: &mut Criterion, parts: &Parts) {
     let log = ReadLog::new(Arc::clone(&parts.clock));
     let permit = parts.permit();
     criterion.bench_function("read log/count", |b| {
-        b.iter(|| log.count(black_box(&permit), &parts.version, || true));
+        b.iter(|| log.count(black_box(&permit), parts.version.as_str(), || true));
     });
 }
 

@@ -15,6 +15,7 @@ from setup import answer_of, calls_of, filled
 from summary import Result, show, spread
 
 CONNECTIONS = 64
+STORE_CONCURRENCIES = (16, 32, 64, 128)
 REHEARSAL = 10  # seconds
 LONG = {"KEYBROKER_CACHE_TTL": "3600s"}  # for scenarios of warm reads alone: nothing expires meanwhile
 NOTHING_GIVEN = "If-None-Match: *"  # the key is loaded and cached, but not given, so the audit log is not told
@@ -67,17 +68,19 @@ def cold(bench):
         statuses = at_once(server, CREDENTIALS_PATH % (0, 0), 500)
         calls = calls_of(double)
         data["stampede"] = {"readers": len(statuses), "answered": statuses.count(200), "store_calls": calls["calls"]}
-        rows.append([f"500 readers of one cold key, {statuses.count(200)} answered", calls["calls"], "", "", ""])
-    for readers in (CONNECTIONS, 500):
-        with bench.place() as (folder, url), filled(folder, url, bench.cold, milliseconds=20) as (server, keys, double):
+        rows.append([f"one cold key, {statuses.count(200)} answered", calls["calls"], "", "", ""])
+    for concurrency in STORE_CONCURRENCIES:
+        others = {"milliseconds": 20, "KEYBROKER_STORE_CONCURRENCY": str(concurrency)}
+        with bench.place() as (folder, url), filled(folder, url, bench.cold, **others) as (server, keys, double):
             cpu = server.cpu()
-            each_key_once(server, keys, CREDENTIALS_PATH, readers)
+            each_key_once(server, keys, CREDENTIALS_PATH, 500)
             cpu, calls = server.cpu() - cpu, calls_of(double)
-            ideal = bench.cold * 0.020 / calls["most_at_once"]
-            data[f"readers_{readers}"] = {**calls, "cpu_seconds": cpu, "ideal_seconds": ideal}
-            rows.append([f"{bench.cold:,} cold keys, {readers} readers", calls["calls"], calls["most_at_once"],
-                         f"{calls['seconds']:.2f} ({ideal:.2f})", f"{cpu / bench.cold * 1e6:.0f}"])
-    columns = ["", "store calls", "at once, at most", "seconds (by the store alone)", "CPU a key, µs"]
+            ideal = bench.cold * 0.020 / concurrency
+            data[f"concurrency_{concurrency}"] = {**calls, "cpu_seconds": cpu, "ideal_seconds": ideal}
+            rows.append([f"{bench.cold:,} cold keys, `KEYBROKER_STORE_CONCURRENCY={concurrency}`", calls["calls"],
+                         calls["most_at_once"], f"{calls['seconds']:.2f} ({ideal:.2f})",
+                         f"{cpu / bench.cold * 1e6:.0f}"])
+    columns = ["500 readers", "store calls", "at once, at most", "seconds (by the store alone)", "CPU a key, µs"]
     return Result("Cold keys, at a store that takes 20 ms", columns, rows, data=data)
 
 

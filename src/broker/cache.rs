@@ -37,7 +37,10 @@ use futures_util::{
     future::{BoxFuture, ready},
 };
 use metrics::{Counter, counter};
-use quick_cache::{DefaultHashBuilder, OptionsBuilder, sync::DefaultLifecycle};
+use quick_cache::{
+    DefaultHashBuilder, OptionsBuilder,
+    sync::{DefaultLifecycle, EntryAction, EntryResult},
+};
 use tokio_util::task::TaskTracker;
 
 use self::{
@@ -80,7 +83,7 @@ pub enum Freshness {
 /// How often a load is done again that finds less than what was there before.
 const TRIES: usize = 3;
 
-type Entries = quick_cache::sync::Cache<SecretName, Arc<Entry>, Scales>;
+type Entries = quick_cache::sync::Cache<SecretName, Entry, Scales>;
 
 /// The table's parts, each with a lock and its share of the bound. Each can hold the largest value.
 fn parts(max_bytes: u64) -> usize {
@@ -152,13 +155,14 @@ impl CredentialCache {
             self.0.bypassed.increment(1);
             return self.load(name, freshness, load).await.map(|found| found.kept);
         }
-        if let Some((entry, age)) = self.0.look(name) {
+        if let Some((entry, age)) = self.0.look(name, self.0.clock.uptime()) {
             let counter = if age == Age::Resting { &self.0.stale } else { &self.0.hits };
             counter.increment(1);
-            if age == Age::Due && entry.claim_refresh(self.0.clock.uptime()) {
+            let claim = |entry: &mut Entry| entry.claim_refresh(self.0.clock.uptime());
+            if age == Age::Due && self.0.update(name, claim) == Some(true) {
                 self.refresh(name, load);
             }
-            return Ok(entry.found.kept.clone());
+            return Ok(entry.found.kept);
         }
         self.0.misses.increment(1);
         match self.load(name, freshness, load).await {
@@ -167,13 +171,13 @@ impl CredentialCache {
         }
     }
 
-    /// The keys under `name`, if they are in memory and nothing else is to be done. Counts nothing: see
+    /// The keys under `name`, if they are in memory at the uptime `now` and nothing else is to be done. Counts nothing: see
     /// [`CredentialCache::count_hit`].
     #[must_use]
-    pub fn hit(&self, name: &SecretName) -> Option<Arc<Served>> {
-        match self.0.look(name)? {
-            (entry, Age::Fresh) => match &entry.found.kept {
-                Kept::Keys(served) => Some(Arc::clone(served)),
+    pub fn hit(&self, name: &SecretName, now: Duration) -> Option<Served> {
+        match self.0.look(name, now)? {
+            (entry, Age::Fresh) => match entry.found.kept {
+                Kept::Keys(served) => Some(served),
                 Kept::Vault(_) => None,
             },
             _ => None,
@@ -192,7 +196,7 @@ impl CredentialCache {
         let of_now = |found: &Found| found.generation == generation && found.kept.access() == access;
         let entry = self.0.entries.get(name).filter(|entry| of_now(&entry.found))?;
         let age = entry.age(self.0.clock.uptime(), &self.0.settings);
-        matches!(age, Age::Fresh | Age::Due).then(|| entry.found.clone())
+        matches!(age, Age::Fresh | Age::Due).then_some(entry.found)
     }
 
     /// Notes where the connection's keys are by now: in the store, or in the vault as that version of its
@@ -240,8 +244,8 @@ impl CredentialCache {
         let mut loads = self.0.loads();
         if freshness == Freshness::Cached {
             // It may have landed since this reader looked.
-            if let Some((entry, _)) = self.0.look(name) {
-                return ready(Ok(entry.found.clone())).boxed().shared();
+            if let Some((entry, _)) = self.0.look(name, self.0.clock.uptime()) {
+                return ready(Ok(entry.found)).boxed().shared();
             }
             if let Some(under_way) = self.0.join(&loads, name) {
                 return under_way;
@@ -302,12 +306,11 @@ impl Inner {
         self.loads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What may be served from memory: the one place where it is consulted. Nothing while this replica is
-    /// blind.
+    /// What may be served from memory at the uptime `now`: the one place where it is consulted. Nothing while this
+    /// replica is blind.
     ///
     /// In this order: a replica that sees again has dropped before what was replaced meanwhile.
-    fn look(&self, name: &SecretName) -> Option<(Arc<Entry>, Age)> {
-        let now = self.clock.uptime();
+    fn look(&self, name: &SecretName, now: Duration) -> Option<(Entry, Age)> {
         let entry = if self.sight.is_clear(now) { self.entries.get(name)? } else { return None };
         match entry.age(now, &self.settings) {
             age @ (Age::Fresh | Age::Due | Age::Resting) => Some((entry, age)),
@@ -325,11 +328,22 @@ impl Inner {
     /// store was asked: it may have been dropped meanwhile.
     fn stand_in(&self, name: &SecretName) -> Option<Kept> {
         let now = self.clock.uptime();
-        let may = |entry: &Arc<Entry>| entry.age(now, &self.settings) != Age::Over;
-        let entry = self.entries.get(name).filter(may)?;
-        entry.rest(now);
+        let rest = |entry: &mut Entry| {
+            entry.rest(now);
+            (entry.age(now, &self.settings) != Age::Over).then(|| entry.found.kept.clone())
+        };
+        let kept = self.update(name, rest)??;
         self.stale.increment(1);
-        Some(entry.found.kept.clone())
+        Some(kept)
+    }
+
+    /// Changes what is kept under `name`, if anything is.
+    fn update<T>(&self, name: &SecretName, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {
+        let changed = |_: &_, entry: &mut Entry| EntryAction::Retain(change(entry));
+        match self.entries.entry(name, Some(Duration::ZERO), changed) {
+            EntryResult::Retained(result) => Some(result),
+            _ => None,
+        }
     }
 
     /// The lock on the loads is held meanwhile, so that none lands in between.

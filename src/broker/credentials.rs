@@ -1,6 +1,6 @@
 //! Reading keys: the hot path.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 
@@ -17,7 +17,6 @@ use crate::{
         access::{Permit, Read},
         connection::{Connection, Place, Source},
         provider::Catalogue,
-        secret::Version,
     },
     port::{
         index::ConnectionIndex,
@@ -51,9 +50,9 @@ pub struct Parts {
 #[derive(Debug)]
 pub enum Reading {
     /// The keys. The audit log is told of it.
-    Keys(Arc<Served>),
+    Keys(Served),
     /// None: the caller holds this version of them.
-    Held(Version),
+    Held(String),
 }
 
 impl CredentialReader {
@@ -72,7 +71,7 @@ impl CredentialReader {
         &self,
         permit: &Permit<Read>,
         freshness: Freshness,
-        held: impl Fn(&Version) -> bool + Send,
+        held: impl Fn(&str) -> bool + Send,
     ) -> Result<Reading, Error> {
         let shared = Arc::new((self.clone(), permit.clone()));
         let load = move |freshness| {
@@ -83,24 +82,26 @@ impl CredentialReader {
             Kept::Keys(served) => served,
             Kept::Vault(route) => {
                 let (version, keys) = self.0.vault.read(&route).await?;
-                Arc::new(Served::new(route.provider(), &keys, version, Source::CustomerVault))
+                Served::new(route.provider(), &keys, &version, Source::CustomerVault)
             }
         };
         self.give(permit, served, held).await
     }
 
     /// What [`CredentialReader::read`] would answer, if that is in memory, there is nobody to ask or to wait
-    /// for, and `admit` agrees, which is asked last. Otherwise nothing, and nothing is done or counted.
+    /// for at the uptime `now`, and `admit` agrees, which is asked last. Otherwise nothing, and nothing is done or
+    /// counted.
     #[must_use]
     pub fn recall(
         &self,
         permit: &Permit<Read>,
-        held: impl FnOnce(&Version) -> bool,
+        now: Duration,
+        held: impl FnOnce(&str) -> bool,
         admit: impl FnOnce() -> bool,
     ) -> Option<Reading> {
-        let served = self.0.cache.hit(permit.on())?;
+        let served = self.0.cache.hit(permit.on(), now)?;
         let (admitted, reading) = if held(served.version()) {
-            (admit(), Reading::Held(served.version().clone()))
+            (admit(), Reading::Held(served.version().to_owned()))
         } else {
             (self.0.reads.count(permit, served.version(), admit), Reading::Keys(served))
         };
@@ -118,7 +119,7 @@ impl CredentialReader {
     pub async fn read_previous(
         &self,
         permit: &Permit<Read>,
-        held: impl Fn(&Version) -> bool + Send,
+        held: impl Fn(&str) -> bool + Send,
     ) -> Result<Reading, Error> {
         let parts = &self.0;
         let connection = self.connection(permit).await?;
@@ -130,19 +131,19 @@ impl CredentialReader {
         let secret = parts.store.get(permit, Which::Version(&previous)).await?.ok_or(Error::NotFound)?;
         drop(turn);
         let (provider, keys) = (&connection.provider, secret.credentials()?);
-        let served = Served::new(provider, &keys, secret.version, Source::Managed);
-        self.give(permit, Arc::new(served), held).await
+        let served = Served::new(provider, &keys, &secret.version, Source::Managed);
+        self.give(permit, served, held).await
     }
 
     /// The one way out: no keys are given that the log is not told of.
     async fn give(
         &self,
         permit: &Permit<Read>,
-        served: Arc<Served>,
-        held: impl Fn(&Version) -> bool + Send,
+        served: Served,
+        held: impl Fn(&str) -> bool + Send,
     ) -> Result<Reading, Error> {
         if held(served.version()) {
-            return Ok(Reading::Held(served.version().clone()));
+            return Ok(Reading::Held(served.version().to_owned()));
         }
         self.0.reads.record(permit, served.version()).await?;
         Ok(Reading::Keys(served))
@@ -202,8 +203,8 @@ impl CredentialReader {
             }
         }
         let (version, keys) = current?;
-        let served = Served::new(&connection.provider, &keys, version, Source::Managed);
-        Ok(Some(Kept::Keys(Arc::new(served))))
+        let served = Served::new(&connection.provider, &keys, &version, Source::Managed);
+        Ok(Some(Kept::Keys(served)))
     }
 
     /// The connection as the database has it, of which the cache hears too.

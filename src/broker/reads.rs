@@ -15,6 +15,7 @@ mod room;
 
 use std::{
     hash::BuildHasher,
+    mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -37,7 +38,6 @@ use crate::{
             reads::{SHARDS, shard},
             whole_millis,
         },
-        secret::Version,
     },
     port::audit::AuditIndex,
 };
@@ -91,7 +91,7 @@ impl ReadLog {
     ///
     /// # Errors
     /// [`Error::Unavailable`] if there was no room for it in time, because the database fails.
-    pub async fn record(&self, permit: &Permit<Read>, version: &Version) -> Result<(), Error> {
+    pub async fn record(&self, permit: &Permit<Read>, version: &str) -> Result<(), Error> {
         let read = self.0.one_read(permit, version);
         if self.0.count(&read, || true) {
             return Ok(());
@@ -115,14 +115,14 @@ impl ReadLog {
     /// Counts a read, if there is room for it and `admit` agrees, which is asked last. To be called before
     /// the keys are given out.
     #[must_use]
-    pub fn count(&self, permit: &Permit<Read>, version: &Version, admit: impl FnOnce() -> bool) -> bool {
+    pub fn count(&self, permit: &Permit<Read>, version: &str, admit: impl FnOnce() -> bool) -> bool {
         self.0.count(&self.0.one_read(permit, version), admit)
     }
 }
 
 impl Inner {
-    fn one_read<'r>(&self, permit: &'r Permit<Read>, version: &'r Version) -> OneRead<'r> {
-        let hash = self.hasher.hash_one((&permit.actor().id, permit.on().connection(), version));
+    fn one_read<'r>(&self, permit: &'r Permit<Read>, version: &'r str) -> OneRead<'r> {
+        let hash = self.hasher.hash_one((Arc::as_ptr(permit.actor()), permit.on()));
         OneRead { permit, version, at: whole_millis(self.clock.now()), hash }
     }
 
@@ -153,6 +153,8 @@ pub struct ReadRecorder {
     number: i64,
     /// What it has, unless the log is known to tell it.
     batch: Vec<Lines>,
+    /// For what comes next: memory that is not asked of the system each time.
+    emptied: Vec<Lines>,
     waiting: Gauge,
     recorded: Counter,
 }
@@ -163,7 +165,16 @@ impl ReadRecorder {
     pub fn new(log: ReadLog, index: Arc<dyn AuditIndex>) -> Self {
         let waiting = gauge!("keybroker_reads_waiting");
         let recorded = counter!("keybroker_reads_recorded_total");
-        Self { log, index, next_part: 0, number: 0, batch: Vec::new(), waiting, recorded }
+        Self {
+            log,
+            index,
+            next_part: 0,
+            number: 0,
+            batch: Vec::new(),
+            emptied: Vec::new(),
+            waiting,
+            recorded,
+        }
     }
 
     /// Writes each part twice a second until told to stop, and then until all is written.
@@ -217,7 +228,8 @@ impl ReadRecorder {
         self.write().await?;
         let (mut parts, mut lines) = (0, 0);
         while parts < SHARDS && lines < BATCH {
-            let taken = lock(&self.log.0.parts[self.next_part]).take();
+            let emptied = self.emptied.pop().unwrap_or_default();
+            let taken = mem::replace(&mut *lock(&self.log.0.parts[self.next_part]), emptied);
             self.next_part = (self.next_part + 1) % SHARDS;
             (parts, lines) = (parts + 1, lines + taken.len());
             self.batch.push(taken);
@@ -234,7 +246,7 @@ impl ReadRecorder {
             self.recorded.increment(reads.iter().map(|line| u64::try_from(line.count).unwrap_or(0)).sum());
             self.log.0.give_back(reads.len());
         }
-        self.batch.clear();
+        self.emptied.extend(self.batch.drain(..).map(Lines::emptied));
         Ok(())
     }
 }

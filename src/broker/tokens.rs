@@ -45,7 +45,7 @@ pub struct Tokens(Arc<Inner>);
 
 struct Inner {
     index: Arc<dyn TokenIndex>,
-    remembered: Cache<HashedToken, Arc<Remembered>>,
+    remembered: Cache<HashedToken, Remembered>,
     /// Counts revocations, so that a token read before one is not remembered after it.
     revocations: AtomicU64,
     limiters: Option<Limiters>,
@@ -56,6 +56,7 @@ struct Inner {
 }
 
 /// What is kept of a token that was found valid.
+#[derive(Clone)]
 struct Remembered {
     caller: Arc<Caller>,
     expires_at: Option<Timestamp>,
@@ -65,7 +66,7 @@ struct Remembered {
 /// A presented token that is valid.
 pub struct KnownToken {
     hash: HashedToken,
-    remembered: Arc<Remembered>,
+    remembered: Remembered,
 }
 
 impl KnownToken {
@@ -146,7 +147,7 @@ impl Tokens {
     pub async fn authenticate(&self, presented: &str) -> Result<Arc<Caller>, Error> {
         let not_a_token = |_| Error::Unauthenticated("not a token, or not copied whole");
         let hash = HashedToken::of_presented(presented).map_err(not_a_token)?;
-        let token = match self.known(hash)? {
+        let token = match self.known(hash, self.0.clock.uptime())? {
             Some(token) => token,
             None => self.look_up(hash).await?,
         };
@@ -154,13 +155,12 @@ impl Tokens {
         Ok(Arc::clone(token.caller()))
     }
 
-    /// The token, if it is remembered. Asks nobody. Nothing is while this replica is blind: the token may have
+    /// The token, if it is remembered at the uptime `now`. Asks nobody. Nothing is while this replica is blind: the token may have
     /// been revoked.
     ///
     /// # Errors
     /// [`Error::Unauthenticated`] if it has expired.
-    pub fn known(&self, hash: HashedToken) -> Result<Option<KnownToken>, Error> {
-        let now = self.0.clock.uptime();
+    pub fn known(&self, hash: HashedToken, now: Duration) -> Result<Option<KnownToken>, Error> {
         // In this order: a replica that sees again has forgotten before what was revoked meanwhile.
         if !self.0.sight.is_clear(now) {
             return Ok(None);
@@ -194,13 +194,10 @@ impl Tokens {
             id: record.id.to_string(),
             name: Some(record.name.as_str().to_owned()),
         };
-        let remembered = Arc::new(Remembered {
-            caller: Arc::new(Caller::new(actor, record.reach)),
-            expires_at: record.expires_at,
-            loaded_at,
-        });
+        let caller = Arc::new(Caller::new(actor, record.reach));
+        let remembered = Remembered { caller, expires_at: record.expires_at, loaded_at };
         if !self.0.settings.ttl.is_zero() {
-            self.0.remembered.insert(hash, Arc::clone(&remembered));
+            self.0.remembered.insert(hash, remembered.clone());
             if self.0.revocations.load(Ordering::SeqCst) != revocations {
                 self.0.remembered.remove(&hash);
             }

@@ -1,10 +1,14 @@
 //! The names by which everything is found: organization, connection, provider.
 //!
 //! To add one: write its rule as a function of bytes and let `identifier!` make the type.
+//!
+//! A name of up to 23 bytes lies in place, and clones of a longer one share it: names are made, compared and
+//! passed on by every request.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 /// A name that breaks its rule. The message states the rule and never repeats the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -19,7 +23,7 @@ macro_rules! identifier {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String")]
-        pub struct $name(Arc<str>);
+        pub struct $name(SmolStr);
 
         impl $name {
             /// The rule, as a person reads it.
@@ -93,7 +97,7 @@ identifier!(
 impl ConnectionName {
     /// The one reserved name, which no text is read as: where an organization's vault is kept.
     pub(super) fn vault() -> Self {
-        Self("_vault".into())
+        Self(SmolStr::new_static("_vault"))
     }
 }
 

@@ -132,9 +132,12 @@ impl HashedToken {
         check(text).map(|()| Self::of(text))
     }
 
-    pub(super) fn of(text: &str) -> Self {
-        let hash = digest::digest(&digest::SHA256, text.as_bytes());
-        Self(hash.as_ref().try_into().expect("a SHA-256 is 32 bytes"))
+    /// The hash of any text, for whoever then looks for it among the tokens that are known.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
+        let mut hash = [0; digest::SHA256_OUTPUT_LEN];
+        hash.copy_from_slice(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());
+        Self(hash)
     }
 
     /// The hash as the database keeps it: 64 hexadecimal digits.

@@ -21,7 +21,6 @@ use crate::{
         id::OrgId,
         idempotency::IdempotencyKey,
         precondition::Precondition,
-        secret::Version,
     },
 };
 
@@ -193,11 +192,11 @@ impl Held {
     }
 
     /// Whether the caller has `version` already.
-    pub(super) fn includes(&self, version: &Version) -> bool {
+    pub(super) fn includes(&self, version: &str) -> bool {
         match &self.0 {
             None => false,
             Some(Tags::Any) => true,
-            Some(Tags::These(tags)) => tags.iter().any(|tag| tag.value == version.as_str()),
+            Some(Tags::These(tags)) => tags.iter().any(|tag| tag.value == version),
         }
     }
 }

@@ -30,7 +30,6 @@ use bytes::Bytes;
 use futures_util::future::Either;
 use hyper::service::Service;
 use metrics::{Counter, Histogram};
-use tokio::time::Instant;
 use tower::{ServiceExt, util::Oneshot};
 
 use super::{
@@ -106,25 +105,25 @@ where
 impl Warm {
     /// The answer, if the request is of the plainest form and all that it takes is in memory.
     fn answer<B: HttpBody>(&self, request: &Request<B>) -> Option<Response> {
-        let began = Instant::now();
+        let began = self.ids.clock.uptime();
         if request.method() != Method::GET || !request.body().is_end_stream() {
             return None;
         }
         let (org, connection) = names(request.uri())?;
         let headers = request.headers();
-        let hash = HashedToken::of_presented(bearer(headers)?).ok()?;
-        let token = self.tokens.known(hash).ok()??;
+        let hash = HashedToken::of(bearer(headers)?);
+        let token = self.tokens.known(hash, began).ok()??;
         let permit = token.caller().permit::<Read>(org, connection).ok()?;
         let (PastCache(past_cache), held) = (PastCache::of(headers), Held::of(headers).ok()?);
         if past_cache {
             return None;
         }
-        let held = |version: &_| held.includes(version);
+        let held = |version: &str| held.includes(version);
         let admit = || self.tokens.admit(&token).is_ok();
-        let mut response = credentials::answer(&self.credentials.recall(&permit, held, admit)?);
+        let mut response = credentials::answer(self.credentials.recall(&permit, began, held, admit)?);
         let requests = if response.status() == StatusCode::OK { &self.given } else { &self.held };
         requests.increment(1);
-        self.seconds.record(began.elapsed());
+        self.seconds.record(self.ids.clock.uptime().saturating_sub(began));
         layers::finish(&Method::GET, ROUTE, &self.ids.id_of(headers), &mut response);
         // The router ends every answer so.
         if let Some(length) = response.body().size_hint().exact() {

@@ -1,12 +1,6 @@
 //! One kept value, and how old it is.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
 use quick_cache::Weighter;
 
@@ -16,13 +10,15 @@ use crate::domain::secret::SecretName;
 /// How long the store is left alone after it failed, or after someone set out to ask it.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
+/// Times are in milliseconds of uptime. Clones share the value.
+#[derive(Clone)]
 pub(super) struct Entry {
     pub found: Found,
-    loaded_at: Duration,
-    /// From when on it should be loaded anew, in milliseconds of uptime.
-    refresh_at: AtomicU64,
-    /// Before when a stale value is served without asking the store, in the same.
-    retry_at: AtomicU64,
+    loaded_at: u64,
+    /// From when on it should be loaded anew.
+    refresh_at: u64,
+    /// Before when a stale value is served without asking the store.
+    retry_at: u64,
 }
 
 /// What may be done with a value.
@@ -45,17 +41,17 @@ impl Entry {
     pub(super) fn new(found: Found, now: Duration, settings: &CacheSettings) -> Self {
         // The last tenth is time enough for a refresh, and for a second one if the first fails.
         let refresh_at = millis(now + settings.ttl / 10 * 9);
-        Self { found, loaded_at: now, refresh_at: refresh_at.into(), retry_at: AtomicU64::new(0) }
+        Self { found, loaded_at: millis(now), refresh_at, retry_at: 0 }
     }
 
     pub(super) fn age(&self, now: Duration, settings: &CacheSettings) -> Age {
-        let age = now.saturating_sub(self.loaded_at);
+        let now = millis(now);
+        let age = Duration::from_millis(now.saturating_sub(self.loaded_at));
         if age < settings.ttl {
-            let due = millis(now) >= self.refresh_at.load(Ordering::Relaxed);
-            if due { Age::Due } else { Age::Fresh }
+            if now < self.refresh_at { Age::Fresh } else { Age::Due }
         } else if age >= settings.ttl + settings.stale_if_error {
             Age::Over
-        } else if millis(now) < self.retry_at.load(Ordering::Relaxed) {
+        } else if now < self.retry_at {
             Age::Resting
         } else {
             Age::Stale
@@ -63,14 +59,17 @@ impl Entry {
     }
 
     /// Whether the caller is the one who is to refresh it. Nobody else is for a while.
-    pub(super) fn claim_refresh(&self, now: Duration) -> bool {
-        let due = |at: u64| (at <= millis(now)).then(|| millis(now + ASK_AGAIN_AFTER));
-        self.refresh_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, due).is_ok()
+    pub(super) fn claim_refresh(&mut self, now: Duration) -> bool {
+        let due = self.refresh_at <= millis(now);
+        if due {
+            self.refresh_at = millis(now + ASK_AGAIN_AFTER);
+        }
+        due
     }
 
     /// Lets it be served for a while without asking the store.
-    pub(super) fn rest(&self, now: Duration) {
-        self.retry_at.store(millis(now + ASK_AGAIN_AFTER), Ordering::Relaxed);
+    pub(super) fn rest(&mut self, now: Duration) {
+        self.retry_at = millis(now + ASK_AGAIN_AFTER);
     }
 }
 
@@ -88,12 +87,12 @@ const OVERHEAD: usize = 480;
 
 impl Scales {
     pub(super) fn weigh(name: &SecretName, entry: &Entry) -> usize {
-        OVERHEAD + name.org().as_str().len() + name.connection().as_str().len() + entry.found.kept.length()
+        OVERHEAD + name.org().as_str().len() + name.connection().as_str().len() + entry.found.kept.size()
     }
 }
 
-impl Weighter<SecretName, Arc<Entry>> for Scales {
-    fn weight(&self, name: &SecretName, entry: &Arc<Entry>) -> u64 {
+impl Weighter<SecretName, Entry> for Scales {
+    fn weight(&self, name: &SecretName, entry: &Entry) -> u64 {
         Self::weigh(name, entry) as u64
     }
 }

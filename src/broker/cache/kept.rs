@@ -9,7 +9,7 @@ use crate::{broker::vault::Route, domain::secret::Version};
 #[derive(Clone)]
 pub enum Kept {
     /// Its keys.
-    Keys(Arc<Served>),
+    Keys(Served),
     /// How to ask its organization's own vault for them, each time. Holds none of them.
     Vault(Arc<Route>),
 }
@@ -36,9 +36,9 @@ impl Kept {
     }
 
     /// How much memory it takes, in bytes.
-    pub(super) fn length(&self) -> usize {
+    pub(super) fn size(&self) -> usize {
         match self {
-            Self::Keys(served) => served.length(),
+            Self::Keys(served) => served.size(),
             Self::Vault(_) => ROUTE,
         }
     }
@@ -46,7 +46,7 @@ impl Kept {
     /// Whether both are the very same, and not only alike.
     pub(super) fn is(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Keys(a), Self::Keys(b)) => Arc::ptr_eq(a, b),
+            (Self::Keys(a), Self::Keys(b)) => a.is(b),
             (Self::Vault(a), Self::Vault(b)) => Arc::ptr_eq(a, b),
             (Self::Keys(_), Self::Vault(_)) | (Self::Vault(_), Self::Keys(_)) => false,
         }

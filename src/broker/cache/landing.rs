@@ -29,7 +29,7 @@ impl Landing {
                 let same = there.is_some_and(|entry| entry.found.kept.is(&found.kept));
                 if open && !same && !cache.settings.ttl.is_zero() {
                     let entry = Entry::new(found.clone(), cache.clock.uptime(), &cache.settings);
-                    cache.entries.insert(name.clone(), Arc::new(entry));
+                    cache.entries.insert(name.clone(), entry);
                 } else {
                     cache.drop_older(name, found.generation);
                 }

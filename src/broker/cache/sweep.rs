@@ -1,6 +1,6 @@
 //! Wipes what nobody asks for any more.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -36,7 +36,7 @@ impl Sweeper {
         for (n, (name, entry)) in cache.entries.iter().enumerate() {
             if entry.age(cache.clock.uptime(), &cache.settings) == Age::Over {
                 // Not a newer one, which may have taken its place.
-                cache.entries.remove_if(&name, |there| Arc::ptr_eq(there, &entry));
+                cache.entries.remove_if(&name, |there| there.found.kept.is(&entry.found.kept));
             }
             if n % STEP == STEP - 1 {
                 tokio::task::yield_now().await;

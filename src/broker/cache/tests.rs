@@ -41,32 +41,28 @@ fn name() -> SecretName {
 
 /// What the store holds under the generation `n`.
 fn found(n: usize) -> Found {
-    let kept = Kept::Keys(Arc::new(keys(&n.to_string(), format!("{n:032}").parse().unwrap())));
+    let kept = Kept::Keys(keys(&n.to_string(), &format!("{n:032}")));
     Found { kept, generation: i64::try_from(n).unwrap() }
 }
 
 /// Which generation that was.
 fn shown(kept: &Kept) -> usize {
-    version(kept).as_str().parse().unwrap()
-}
-
-fn version(kept: &Kept) -> &Version {
     match kept {
-        Kept::Keys(served) => served.version(),
+        Kept::Keys(served) => served.version().parse().unwrap(),
         Kept::Vault(_) => panic!("only keys were loaded here"),
     }
 }
 
-fn keys(key: &str, version: Version) -> Served {
+fn keys(key: &str, version: &str) -> Served {
     let credentials = Credentials::from_json(format!(r#"{{"apiKey":"{key}"}}"#).as_bytes()).unwrap();
-    Served::new(&"vapi".parse().unwrap(), &credentials, version, Source::Managed)
+    Served::new(&"vapi".parse().unwrap(), &credentials, &version.parse().unwrap(), Source::Managed)
 }
 
 /// A load of the generation 1 that finds these.
 fn loading(
     served: Served,
 ) -> impl Fn(Freshness) -> BoxFuture<'static, Result<Found, Error>> + Send + 'static {
-    let found = Found { kept: Kept::Keys(Arc::new(served)), generation: 1 };
+    let found = Found { kept: Kept::Keys(served), generation: 1 };
     move |_| ready(Ok(found.clone())).boxed()
 }
 
@@ -188,10 +184,10 @@ async fn a_load_that_everybody_left_does_not_block_the_next_reader() {
 #[tokio::test]
 async fn the_bound_is_in_bytes() {
     let f = fixture(300, 900);
-    let version: Version = "v".repeat(32).parse().unwrap();
+    let version = "v".repeat(32);
     for i in 0..50 {
         let name = SecretName::new("acme".parse().unwrap(), format!("c{i}").parse().unwrap());
-        let large = keys(&"k".repeat(60_000), version.clone());
+        let large = keys(&"k".repeat(60_000), &version);
         f.cache.read(&name, Freshness::Cached, loading(large)).await.unwrap();
     }
     assert!(f.cache.0.entries.weight() <= 1 << 20);
@@ -203,7 +199,7 @@ async fn a_usual_connection_weighs_less_than_900_bytes() {
     let f = fixture(300, 900);
     let name = SecretName::new("org_000000000000".parse().unwrap(), "vapi".parse().unwrap());
     // `{"apiKey":"…"}` of 150 bytes.
-    let served = keys(&"k".repeat(137), "01920000-0000-7000-8000-000000000001".parse().unwrap());
+    let served = keys(&"k".repeat(137), "01920000-0000-7000-8000-000000000001");
     f.cache.read(&name, Freshness::Cached, loading(served)).await.unwrap();
     let weight = f.cache.0.entries.weight();
     assert!((650..900).contains(&weight), "{weight}");
@@ -216,11 +212,11 @@ async fn a_value_in_use_is_refreshed_by_one_reader_before_its_time_is_over() {
     f.pass(269);
     assert_eq!((f.read().await, f.loads()), (1, 1), "not yet due");
     f.pass(1);
-    assert!(f.cache.hit(&name()).is_none(), "one reader has to go the long way");
+    assert!(f.cache.hit(&name(), f.clock.uptime()).is_none(), "one reader has to go the long way");
     for _ in 0..10 {
         assert_eq!(f.read().await, 1, "the old value, without waiting");
     }
-    assert!(f.cache.hit(&name()).is_some(), "the others need not");
+    assert!(f.cache.hit(&name(), f.clock.uptime()).is_some(), "the others need not");
     f.settle().await;
     assert_eq!((f.read().await, f.loads()), (2, 2));
     f.pass(269);
@@ -286,10 +282,10 @@ async fn an_organization_is_forgotten_whole_and_alone() {
         (1..4).map(name).collect::<Vec<_>>()
     };
     for name in names("acme").iter().chain(&names("other")) {
-        let load = loading(keys("1", "v".repeat(32).parse().unwrap()));
+        let load = loading(keys("1", &"v".repeat(32)));
         f.cache.read(name, Freshness::Cached, load).await.unwrap();
     }
     f.cache.forget_org(&"acme".parse().unwrap());
-    assert!(names("acme").iter().all(|name| f.cache.hit(name).is_none()));
-    assert!(names("other").iter().all(|name| f.cache.hit(name).is_some()));
+    assert!(names("acme").iter().all(|name| f.cache.hit(name, f.clock.uptime()).is_none()));
+    assert!(names("other").iter().all(|name| f.cache.hit(name, f.clock.uptime()).is_some()));
 }

@@ -13,7 +13,6 @@ use crate::{
     domain::{
         access::{Actor, Permit, Read},
         event::reads::minute,
-        secret::Version,
     },
     port::audit::Reads,
 };
@@ -21,7 +20,7 @@ use crate::{
 /// One read, and the hash of what it counts into.
 pub(super) struct OneRead<'r> {
     pub permit: &'r Permit<Read>,
-    pub version: &'r Version,
+    pub version: &'r str,
     pub at: Timestamp,
     pub hash: u64,
 }
@@ -30,7 +29,7 @@ impl OneRead<'_> {
     /// The organization, the connection and the version.
     fn names(&self) -> [&str; 3] {
         let secret = self.permit.on();
-        [secret.org().as_str(), secret.connection().as_str(), self.version.as_str()]
+        [secret.org().as_str(), secret.connection().as_str(), self.version]
     }
 }
 
@@ -46,35 +45,44 @@ struct Line {
     actor: Arc<Actor>,
     at: Timestamp,
     count: i64,
-    /// Where its names begin, and where each of them ends.
-    begin: usize,
-    ends: [usize; 3],
+    /// Where its names begin, and how long each of them is: 128 bytes at most.
+    begin: u32,
+    lengths: [u8; 3],
 }
 
 impl Line {
     fn names<'n>(&self, names: &'n str) -> [&'n str; 3] {
-        let [org, connection, version] = self.ends;
-        [&names[self.begin..org], &names[org..connection], &names[connection..version]]
+        let mut begin = self.begin as usize;
+        self.lengths.map(|length| {
+            let end = begin + usize::from(length);
+            &names[mem::replace(&mut begin, end)..end]
+        })
     }
 
-    /// Whether a read counts into it. An actor is known by its id.
+    /// Whether a read counts into it. An actor that is remembered is known by its place in memory; of one that came
+    /// anew there is another line, and the log puts both together.
     fn takes(&self, read: &OneRead<'_>, names: &str) -> bool {
-        let actor = read.permit.actor();
         self.hash == read.hash
+            && Arc::ptr_eq(&self.actor, read.permit.actor())
             && self.names(names) == read.names()
-            && self.actor.id == actor.id
-            && self.actor.r#type == actor.r#type
             && minute(self.at) == minute(read.at)
     }
 
     /// A line of this read, whose names go to the end of `names`.
     fn of(read: &OneRead<'_>, names: &mut String) -> Self {
-        let begin = names.len();
-        let ends = read.names().map(|name| {
+        let begin = u32::try_from(names.len()).expect("there is room for some tens of megabytes");
+        let lengths = read.names().map(|name| {
             names.push_str(name);
-            names.len()
+            u8::try_from(name.len()).expect("a name is 128 bytes at most")
         });
-        Self { hash: read.hash, actor: Arc::clone(read.permit.actor()), at: read.at, count: 1, begin, ends }
+        Self {
+            hash: read.hash,
+            actor: Arc::clone(read.permit.actor()),
+            at: read.at,
+            count: 1,
+            begin,
+            lengths,
+        }
     }
 }
 
@@ -103,12 +111,14 @@ impl Lines {
         }
     }
 
-    /// Takes them all. As many will come again, so there is room for them.
-    pub(super) fn take(&mut self) -> Self {
-        // A little more, since it is seldom just as many.
-        let lines = HashTable::with_capacity(self.lines.len() / 4 * 5);
-        let names = String::with_capacity(self.names.len() / 4 * 5);
-        mem::replace(self, Self { lines, names })
+    /// Without lines, and with the memory of these for as many more, unless that is much more than they needed.
+    pub(super) fn emptied(mut self) -> Self {
+        if self.lines.len() < self.lines.capacity() / 8 {
+            return Self::default();
+        }
+        self.lines.clear();
+        self.names.clear();
+        self
     }
 
     /// How many there are.

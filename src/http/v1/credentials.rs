@@ -16,7 +16,7 @@ use crate::{
         cache::Freshness,
         credentials::{CredentialReader, Reading},
     },
-    domain::{access::Read, secret::Version},
+    domain::access::Read,
     http::{
         error::{Problem, ProblemBody},
         extract::{Held, Parameters, PastCache, Permitted, Query},
@@ -77,22 +77,22 @@ pub(in crate::http) async fn read_credentials(
     PastCache(past_cache): PastCache,
     held: Held,
 ) -> Result<Response, Problem> {
-    let held = |version: &Version| held.includes(version);
+    let held = |version: &str| held.includes(version);
     let reading = match version {
         Some(WhichVersion::Previous) => reader.read_previous(&permit, held).await?,
         None if past_cache => reader.read(&permit, Freshness::Now, held).await?,
         None => reader.read(&permit, Freshness::Cached, held).await?,
     };
-    Ok(answer(&reading))
+    Ok(answer(reading))
 }
 
 /// The answer to a read.
-pub(in crate::http) fn answer(reading: &Reading) -> Response {
-    let etag = |version: &Version| [(header::ETAG, ["\"", version.as_str(), "\""].concat())];
+pub(in crate::http) fn answer(reading: Reading) -> Response {
+    let etag = |version: &str| [(header::ETAG, ["\"", version, "\""].concat())];
     let served = match reading {
-        Reading::Held(version) => return (StatusCode::NOT_MODIFIED, etag(version)).into_response(),
+        Reading::Held(version) => return (StatusCode::NOT_MODIFIED, etag(&version)).into_response(),
         Reading::Keys(served) => served,
     };
     let json = [(header::CONTENT_TYPE, "application/json")];
-    (etag(served.version()), json, Body::from(served.document())).into_response()
+    (etag(served.version()), json, Body::from(served.into_document())).into_response()
 }

@@ -51,7 +51,7 @@ impl Fixture {
     }
 
     fn remembers(&self) -> Option<usize> {
-        self.cache.hit(&name()).map(|served| shown(&Kept::Keys(served)))
+        self.cache.hit(&name(), self.clock.uptime()).map(|served| shown(&Kept::Keys(served)))
     }
 
     fn told(&self, generation: i64) {

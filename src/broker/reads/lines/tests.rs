@@ -1,4 +1,5 @@
 use std::{
+    collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
     time::Duration,
 };
@@ -12,29 +13,31 @@ const MOST: usize = 4;
 struct Fixture {
     lines: Lines,
     room: Room,
+    callers: HashMap<String, Caller>,
 }
 
 impl Fixture {
     fn new() -> Self {
-        Self { lines: Lines::default(), room: Room::for_lines(MOST) }
+        Self { lines: Lines::default(), room: Room::for_lines(MOST), callers: HashMap::new() }
     }
 
     fn read(&mut self, actor: &str, n: usize, at: Timestamp) -> bool {
-        // A name of its own each time, and the pointer too: neither makes another line.
-        let name = Some(format!("{:p}", &n));
-        let actor = Actor { r#type: ActorType::Token, id: actor.into(), name };
         let mut hash = DefaultHasher::new();
-        (&actor.id, n).hash(&mut hash);
-        let caller = Caller::new(actor, Reach::everything());
+        (actor, n).hash(&mut hash);
+        let new = || {
+            let actor = Actor { r#type: ActorType::Token, id: actor.into(), name: None };
+            Caller::new(actor, Reach::everything())
+        };
+        let caller = self.callers.entry(actor.to_owned()).or_insert_with(new);
         let permit = caller.permit("acme".parse().unwrap(), "vapi".parse().unwrap()).unwrap();
-        let version = format!("{n:032}").parse().unwrap();
+        let version = format!("{n:032}");
         let read = OneRead { permit: &permit, version: &version, at, hash: hash.finish() };
         self.lines.count(&read, &self.room, || true)
     }
 
     /// The counts, least first.
     fn take(&mut self) -> Vec<i64> {
-        let mut counts: Vec<_> = self.lines.take().reads().map(|line| line.count).collect();
+        let mut counts: Vec<_> = mem::take(&mut self.lines).reads().map(|line| line.count).collect();
         counts.sort_unstable();
         counts
     }
@@ -46,12 +49,14 @@ fn at(second: u64) -> Timestamp {
 }
 
 #[test]
-fn actors_are_told_apart_by_their_id_alone() {
+fn actors_are_told_apart_and_one_that_came_anew_has_another_line() {
     let mut f = Fixture::new();
     for actor in ["a", "b", "a", "a"] {
         assert!(f.read(actor, 1, at(0)));
     }
-    assert_eq!(f.take(), [1, 3]);
+    f.callers.remove("a");
+    assert!(f.read("a", 1, at(0)));
+    assert_eq!(f.take(), [1, 1, 3]);
 }
 
 #[test]
@@ -60,7 +65,7 @@ fn a_line_is_of_one_minute_and_tells_its_first_read() {
     for second in [10, 59, 60, 61] {
         assert!(f.read("a", 1, at(second)));
     }
-    let mut times: Vec<_> = f.lines.take().reads().map(|line| (line.at, line.count)).collect();
+    let mut times: Vec<_> = mem::take(&mut f.lines).reads().map(|line| (line.at, line.count)).collect();
     times.sort_unstable();
     assert_eq!(times, [(at(10), 2), (at(60), 2)]);
 }
