@@ -125,7 +125,7 @@ pub struct ServeFlags {
     pub store_timeout: Duration,
 
     /// How many reads of keys are under way at the store at a time; further ones wait.
-    #[arg(long, env = "KEYBROKER_STORE_CONCURRENCY", default_value = "128", value_name = "N")]
+    #[arg(long, env = "KEYBROKER_STORE_CONCURRENCY", default_value = "64", value_name = "N")]
     pub store_concurrency: NonZeroU32,
 
     /// How long a write waits for another one to the same connection.
@@ -444,7 +444,7 @@ mod tests {
         assert_eq!(settings.cache_max_bytes, 256 << 20);
         assert_eq!(settings.replicas.max_blindness, Some(Duration::from_secs(5)));
         assert_eq!(settings.events_retention, None);
-        assert_eq!(settings.store_concurrency.get(), 128);
+        assert_eq!(settings.store_concurrency.get(), 64);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! What stands in for AWS Secrets Manager in the benches: it answers every `GetSecretValue` with the same value,
-//! after some time, and counts. It is an example and no part of the program.
+//! What stands in for AWS Secrets Manager in the benches: it answers every `GetSecretValue` with the same
+//! value, after some time, and counts. It is an example and no part of the program.
 //!
 //! `store ADDRESS MILLISECONDS FILE`, where FILE holds the answer's `{"VersionId": …, "SecretString": …}`.
 //! `GET /calls` tells how many there were since it was last asked, how many of them at once at most, and how

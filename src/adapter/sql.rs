@@ -40,9 +40,9 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 /// How long one question to the database may take.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
 
-/// Makes SQLite durable (each commit reaches the disk), concurrent (readers don't wait for the
-/// writer) and forgetful (what is deleted is overwritten). With a checkpoint every 4 MB, SQLite's own choice, the
-/// pages of the audit log's indexes are written many times over.
+/// Makes SQLite durable (each commit reaches the disk), concurrent (readers don't wait for the writer) and
+/// forgetful (what is deleted is overwritten). With a checkpoint every 4 MB, SQLite's own choice, the pages
+/// of the audit log's indexes are written many times over.
 const SQLITE_SETTINGS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
      PRAGMA busy_timeout = 4000; PRAGMA secure_delete = ON; \
      PRAGMA wal_autocheckpoint = 16384";
@@ -95,8 +95,9 @@ impl Database {
             .max_connections(connections)
             .acquire_timeout(TIME_LIMIT)
             // With either, sqlx 0.9.0 looks after idle connections in a task that can spin for ever, by an
-            // underflow of its count (launchbadge/sqlx#3645). One that was lost meanwhile is found by trying each before
-            // it is used; those of SQLite are threads of this process, which trying would only hold up.
+            // underflow of its count (launchbadge/sqlx#3645). One that was lost meanwhile is found by trying
+            // each before it is used; those of SQLite are threads of this process, which trying would only
+            // hold up.
             .idle_timeout(None)
             .max_lifetime(None)
             .test_before_acquire(!sqlite)
@@ -151,8 +152,8 @@ impl Database {
         self.within(self.pool.begin_with(self.begin)).await
     }
 
-    /// A connection apart from the others, for deleting what holds no secrets: SQLite does not overwrite it there, which
-    /// would take as much writing as there is to delete.
+    /// A connection apart from the others, for deleting what holds no secrets: SQLite does not overwrite it
+    /// there, which would take as much writing as there is to delete.
     async fn apart(&self) -> Result<AnyConnection, IndexError> {
         let mut connection = self.within(self.pool.acquire()).await?.detach();
         if connection.backend_name() == Sqlite::NAME {
@@ -300,8 +301,8 @@ fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, sqlx::Erro
     decoded(serde_json::from_str(text))
 }
 
-/// The most rows that one statement names. SQLite looks for each parameter's number among all of the statement's,
-/// at every parse and every binding, so that a row costs the more the more there are.
+/// The most rows that one statement names. SQLite looks for each parameter's number among all of the
+/// statement's, at every parse and every binding, so that a row costs the more the more there are.
 const ROWS: usize = 16;
 
 /// A statement made for so many rows: of numbered places, and so safe. Full ones are all the same text and

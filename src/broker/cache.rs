@@ -1,15 +1,16 @@
-//! The cache of managed credentials and of the ways to customer vaults, and the one load that many readers share.
+//! The cache of managed credentials and of the ways to customer vaults, and the one load that many readers
+//! share.
 //!
 //! It is part of the broker and not an adapter, because it is policy: how long a value may be served,
 //! when a stale one may stand in, and what a write does to loads that began before it.
 //!
 //! A hit takes a lock that readers share, of one part of the table, and copies no key; it is none while this
 //! replica is blind (see [`super::sight`]). A miss joins the load that is under way for its name, or begins
-//! one. [`CredentialCache::forget`] makes a write visible to the next read: it drops the value and detaches the
-//! load under way, whose readers began before the write ended, and which no longer leaves its value behind.
-//! [`CredentialCache::told`] says which generation there is: an older value is dropped, and a load that finds
-//! one is done again, so that nobody is shown an older value after a newer one. Absence and errors are never
-//! kept. A dropped value wipes itself.
+//! one. [`CredentialCache::forget`] makes a write visible to the next read: it drops the value and detaches
+//! the load under way, whose readers began before the write ended, and which no longer leaves its value
+//! behind. [`CredentialCache::told`] says which generation there is: an older value is dropped, and a load
+//! that finds one is done again, so that nobody is shown an older value after a newer one. Absence and errors
+//! are never kept. A dropped value wipes itself.
 //!
 //! In the last tenth of its time a value is loaded anew by one of its readers, in the background, while all
 //! of them are served the old one; so who reads often never waits. What nobody reads is not refreshed, and a
@@ -171,8 +172,8 @@ impl CredentialCache {
         }
     }
 
-    /// The keys under `name`, if they are in memory at the uptime `now` and nothing else is to be done. Counts nothing: see
-    /// [`CredentialCache::count_hit`].
+    /// The keys under `name`, if they are in memory at the uptime `now` and nothing else is to be done.
+    /// Counts nothing: see [`CredentialCache::count_hit`].
     #[must_use]
     pub fn hit(&self, name: &SecretName, now: Duration) -> Option<Served> {
         match self.0.look(name, now)? {
@@ -306,8 +307,8 @@ impl Inner {
         self.loads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What may be served from memory at the uptime `now`: the one place where it is consulted. Nothing while this
-    /// replica is blind.
+    /// What may be served from memory at the uptime `now`: the one place where it is consulted. Nothing while
+    /// this replica is blind.
     ///
     /// In this order: a replica that sees again has dropped before what was replaced meanwhile.
     fn look(&self, name: &SecretName, now: Duration) -> Option<(Entry, Age)> {

@@ -89,8 +89,8 @@ impl CredentialReader {
     }
 
     /// What [`CredentialReader::read`] would answer, if that is in memory, there is nobody to ask or to wait
-    /// for at the uptime `now`, and `admit` agrees, which is asked last. Otherwise nothing, and nothing is done or
-    /// counted.
+    /// for at the uptime `now`, and `admit` agrees, which is asked last. Otherwise nothing, and nothing is
+    /// done or counted.
     #[must_use]
     pub fn recall(
         &self,
@@ -149,8 +149,8 @@ impl CredentialReader {
         Ok(Reading::Keys(served))
     }
 
-    /// What the database says is current: out of memory if that is still it, else out of the store; or the way
-    /// to the vault that has it.
+    /// What the database says is current: out of memory if that is still it, else out of the store; or the
+    /// way to the vault that has it.
     async fn load(&self, permit: &Permit<Read>, freshness: Freshness) -> Result<Found, Error> {
         let (parts, name) = (&self.0, permit.on());
         loop {

@@ -52,8 +52,8 @@ pub(super) async fn current_keys(
     Ok((secret.version, credentials))
 }
 
-/// Whether a version is older than the one that the index names: AWS does not show the connection's last write
-/// yet. It is the one before it, or one that keybroker made still earlier.
+/// Whether a version is older than the one that the index names: AWS does not show the connection's last
+/// write yet. It is the one before it, or one that keybroker made still earlier.
 pub(super) fn is_from_before(secret: &StoredSecret, connection: &Connection) -> bool {
     let made_at = secret.version.made_at().zip(connection.version.made_at());
     Some(&secret.version) == connection.previous.as_ref() || made_at.is_some_and(|(its, ours)| its < ours)

@@ -109,7 +109,8 @@ mod tests {
     use super::*;
     use crate::port::{index::IndexError, news::Listening};
 
-    /// A database whose connections hear so many changes each, whenever the test makes one, and are then lost.
+    /// A database whose connections hear so many changes each, whenever the test makes one, and are then
+    /// lost.
     struct Script {
         connections: Mutex<Vec<Option<usize>>>,
         made: Arc<Semaphore>,

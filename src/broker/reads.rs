@@ -2,13 +2,14 @@
 //!
 //! A read is counted in memory before its keys are given out, which takes no query. Twice a second what was
 //! counted goes into the log: what each token read of each connection's version within a minute. The log puts
-//! together what comes of one minute. While the database fails the counts stay here; once there is no room for more
-//! of them, readers wait, and are refused rather than not logged. Batches are numbered, so that one whose outcome is
-//! unknown is simply written again.
+//! together what comes of one minute. While the database fails the counts stay here; once there is no room
+//! for more of them, readers wait, and are refused rather than not logged. Batches are numbered, so that one
+//! whose outcome is unknown is simply written again.
 //!
-//! The counts are in parts by shards of organizations, each under a lock of its own. Counting takes one look-up
-//! under one of these, and so readers of different organizations seldom wait for each other. Where there is much to
-//! write, the parts are written in turn, spread over the half second, so that it never takes long.
+//! The counts are in parts by shards of organizations, each under a lock of its own. Counting takes one
+//! look-up under one of these, and so readers of different organizations seldom wait for each other. Where
+//! there is much to write, the parts are written in turn, spread over the half second, so that it never takes
+//! long.
 
 mod lines;
 mod room;

@@ -1,8 +1,8 @@
 //! Gives open lines of the audit log their place in their organization's chain.
 //!
-//! Reads are open while their minute runs, so that all that is counted in it comes together. One replica seals them
-//! all when it is over, those of a replica that crashed too, and lines that an older version of keybroker left open.
-//! What can't be sealed is passed over, so that it holds up no other line.
+//! Reads are open while their minute runs, so that all that is counted in it comes together. One replica
+//! seals them all when it is over, those of a replica that crashed too, and lines that an older version of
+//! keybroker left open. What can't be sealed is passed over, so that it holds up no other line.
 
 use std::{sync::Arc, time::Duration};
 

@@ -155,8 +155,8 @@ impl Tokens {
         Ok(Arc::clone(token.caller()))
     }
 
-    /// The token, if it is remembered at the uptime `now`. Asks nobody. Nothing is while this replica is blind: the token may have
-    /// been revoked.
+    /// The token, if it is remembered at the uptime `now`. Asks nobody. Nothing is while this replica is
+    /// blind: the token may have been revoked.
     ///
     /// # Errors
     /// [`Error::Unauthenticated`] if it has expired.

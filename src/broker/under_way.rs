@@ -8,8 +8,8 @@ use super::error::Error;
 /// it.
 ///
 /// # Errors
-/// What `work` failed with. Should it panic, `what` it was is told and not why: a panic's text may hold what a
-/// caller sent.
+/// What `work` failed with. Should it panic, `what` it was is told and not why: a panic's text may hold what
+/// a caller sent.
 pub(super) async fn to_its_end<T: Send + 'static>(
     tasks: &TaskTracker,
     what: &str,

@@ -173,8 +173,8 @@ impl Verifier {
         self.0.parts.settings.every
     }
 
-    /// Tries the keys of a connection whose time has come, if it has any: it may be disconnected meanwhile, or
-    /// made for a vault that is disabled.
+    /// Tries the keys of a connection whose time has come, if it has any: it may be disconnected meanwhile,
+    /// or made for a vault that is disabled.
     ///
     /// # Errors
     /// As [`Verifier::verify`].

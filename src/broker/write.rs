@@ -12,8 +12,9 @@
 //! done (a disconnect's second erasure before it); it is not, then the write never happened and the
 //! intent is dropped.
 //!
-//! An adoption takes over what another program wrote into the store: its second step only reads, and its third
-//! takes over the version that it read. Nothing has the intent's own version, so one that was left is dropped.
+//! An adoption takes over what another program wrote into the store: its second step only reads, and its
+//! third takes over the version that it read. Nothing has the intent's own version, so one that was left is
+//! dropped.
 //!
 //! A registration leaves the store alone: the keys of its connection are in the organization's own vault.
 //!

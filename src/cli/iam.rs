@@ -16,7 +16,8 @@ pub(super) enum Iam {
 
 /// Print the IAM policy that keybroker needs: four actions on one prefix, and nothing else.
 ///
-/// The directory iam/ of the project has it for Terraform and `CloudFormation` too, and says where to attach it.
+/// The directory iam/ of the project has it for Terraform and `CloudFormation` too, and says where to attach
+/// it.
 #[derive(Debug, Args)]
 pub(super) struct Policy {
     /// The AWS account that holds the secrets: 12 digits.

@@ -156,8 +156,9 @@ pub struct Caller {
     allowed: Allowed,
 }
 
-/// A reach as each request asks for it. A set that is in order compares names that lie here and there, one after the
-/// other; this looks at one of them, for an organization that is among thousands as for one of a few.
+/// A reach as each request asks for it. A set that is in order compares names that lie here and there, one
+/// after the other; this looks at one of them, for an organization that is among thousands as for one of a
+/// few.
 #[derive(Debug, Clone)]
 struct Allowed {
     scopes: [bool; Scope::ALL.len()],

@@ -55,20 +55,20 @@ pub struct Ends {
 /// The keeping of the audit log.
 #[async_trait]
 pub trait AuditIndex: Send + Sync {
-    /// Counts these reads, as batch `number` of this process: one that was recorded before is not counted again.
-    /// To be called with greater numbers each time, or again with the last.
+    /// Counts these reads, as batch `number` of this process: one that was recorded before is not counted
+    /// again. To be called with greater numbers each time, or again with the last.
     async fn record_reads(&self, number: i64, reads: &[Reads<'_>], now: Timestamp) -> Result<(), IndexError>;
 
-    /// Gives all reads of minutes before this one their place in their chains. What can't be sealed is logged and
-    /// left as it is.
+    /// Gives all reads of minutes before this one their place in their chains. What can't be sealed is logged
+    /// and left as it is.
     async fn seal_reads(&self, before: i64) -> Result<(), IndexError>;
 
     /// Forgets which batches were recorded by processes that have recorded none since `before`.
     async fn forget_writers(&self, before: Timestamp) -> Result<(), IndexError>;
 
-    /// Gives open lines, which older versions of keybroker appended, their place in their chains: at most `limit` of
-    /// them, from after `after`, and those of reads only if they are from before `reads_before`. What can't be sealed is
-    /// logged and left out. Returns where to go on; nothing if these were the last.
+    /// Gives open lines, which older versions of keybroker appended, their place in their chains: at most
+    /// `limit` of them, from after `after`, and those of reads only if they are from before `reads_before`.
+    /// What can't be sealed is logged and left out. Returns where to go on; nothing if these were the last.
     async fn seal(
         &self,
         reads_before: Timestamp,
@@ -91,8 +91,8 @@ pub trait AuditIndex: Send + Sync {
     /// How many events of an organization wait for their place.
     async fn count_open(&self, org: &str) -> Result<i64, IndexError>;
 
-    /// Looks at so many organizations after `after`: those of them whose oldest event is from before `before`,
-    /// and after which to go on.
+    /// Looks at so many organizations after `after`: those of them whose oldest event is from before
+    /// `before`, and after which to go on.
     async fn orgs_to_prune(
         &self,
         after: &str,

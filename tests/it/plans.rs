@@ -1,5 +1,5 @@
-//! That no query of which many are asked takes longer the more there is: both databases are asked how they would
-//! carry each out, with thousands of rows in every table.
+//! That no query of which many are asked takes longer the more there is: both databases are asked how they
+//! would carry each out, with thousands of rows in every table.
 
 use keybroker::adapter::{local, sql};
 use rstest::rstest;

@@ -1,5 +1,5 @@
-//! The portal in a real browser. Each test acts the scenarios of one file of `tests/browser`, against a service that it
-//! has to itself; `tests/run` installs the browser.
+//! The portal in a real browser. Each test acts the scenarios of one file of `tests/browser`, against a
+//! service that it has to itself; `tests/run` installs the browser.
 //!
 //! To add one: a file there, and a test of its name here.
 

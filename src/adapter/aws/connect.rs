@@ -58,9 +58,10 @@ impl AwsStore {
     /// If there is no region, the endpoint is no URL, or no credentials are found within 10 s.
     pub async fn connect(settings: AwsSettings) -> Result<Self, AwsSetupError> {
         // Retries are the SDK's default, 3 attempts in standard mode, so that AWS_MAX_ATTEMPTS and
-        // AWS_RETRY_MODE keep their meaning. Its protection against stalled streams, which ends a body that has not
-        // moved for five seconds, is not needed: `operation_attempt_timeout` covers an attempt from its first byte to
-        // the last of its answer, since no answer is a stream here. Without it a call takes some 10 µs less.
+        // AWS_RETRY_MODE keep their meaning. Its protection against stalled streams, which ends a body that
+        // has not moved for five seconds, is not needed: `operation_attempt_timeout` covers an attempt from
+        // its first byte to the last of its answer, since no answer is a stream here. Without it a call takes
+        // some 10 µs less.
         let config = aws_config::defaults(BehaviorVersion::latest())
             .app_name(app_name())
             .timeout_config(limits(settings.timeout))

@@ -49,8 +49,8 @@ fn bind_head(query: Query, org: &str, (sequence, hash): (i64, ChainHash)) -> Que
 /// What chains end with, by their organizations.
 pub(super) type Heads = HashMap<String, (i64, ChainHash)>;
 
-/// Where the chains of these organizations, each named once, end. One whose noted end can't be read, or lies before its
-/// newest event, is left out: whatever it was given next would not fit.
+/// Where the chains of these organizations, each named once, end. One whose noted end can't be read, or lies
+/// before its newest event, is left out: whatever it was given next would not fit.
 pub(super) async fn heads(tx: &mut AnyConnection, orgs: &[&str]) -> Result<Heads, sqlx::Error> {
     let mut heads = Heads::new();
     for orgs in orgs.chunks(ROWS) {

@@ -50,8 +50,8 @@ pub(super) const REFUSED: &str = of_what_was_tried!(
 pub(super) const POSTPONE: &str = of_what_was_tried!("check_after = $5", "");
 
 /// Asks twice whether a row is due: PostgreSQL looks again at one that another claimed meanwhile, but only at
-/// what is outside the list. The limit stands in the text, since PostgreSQL takes one that it does not know for a
-/// tenth of all rows, and would rather read the whole table.
+/// what is outside the list. The limit stands in the text, since PostgreSQL takes one that it does not know
+/// for a tenth of all rows, and would rather read the whole table.
 pub(super) fn claim_query(limit: u16) -> String {
     format!(
         "UPDATE connections SET check_after = $2 WHERE COALESCE(check_after, 0) <= $1 \

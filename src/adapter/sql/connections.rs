@@ -32,8 +32,8 @@ macro_rules! select {
     };
 }
 
-/// Asks for so many connections. Both databases look each up in the index, where for `(org, name) IN (…)` SQLite
-/// reads all there are.
+/// Asks for so many connections. Both databases look each up in the index, where for `(org, name) IN (…)`
+/// SQLite reads all there are.
 pub(super) fn find_query(connections: usize) -> String {
     let one = |n: usize| format!("(org = ${} AND name = ${})", 2 * n + 1, 2 * n + 2);
     let any = (0..connections).map(one).collect::<Vec<_>>().join(" OR ");

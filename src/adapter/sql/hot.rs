@@ -1,7 +1,7 @@
 //! Which queries are asked again and again, and must take as long in a large database as in a small one.
 //!
-//! A test asks both databases how they would carry out each. To add a query that a request or a background task
-//! waits for: name it here.
+//! A test asks both databases how they would carry out each. To add a query that a request or a background
+//! task waits for: name it here.
 
 use jiff::Timestamp;
 

@@ -1,12 +1,12 @@
 //! Connections that several ask for at the same time, found together.
 //!
-//! Most of what a query costs is the way to the database and back: a connection of the pool is tried, the query sent,
-//! the connection tried again, each with a thread of SQLite's or over the network. A further row costs next to
-//! nothing. So one query is under way at a time, and whoever asks meanwhile is answered by the next one. Who asks
-//! alone waits for nobody.
+//! Most of what a query costs is the way to the database and back: a connection of the pool is tried, the
+//! query sent, the connection tried again, each with a thread of SQLite's or over the network. A further row
+//! costs next to nothing. So one query is under way at a time, and whoever asks meanwhile is answered by the
+//! next one. Who asks alone waits for nobody.
 //!
-//! A query begins after all whom it answers have asked, so each sees what was written before it asked. A row goes to
-//! those alone who asked for that connection of that organization.
+//! A query begins after all whom it answers have asked, so each sees what was written before it asked. A row
+//! goes to those alone who asked for that connection of that organization.
 
 use std::collections::HashMap;
 
@@ -83,7 +83,8 @@ async fn answer_all(pool: AnyPool, mut asked: mpsc::UnboundedReceiver<Lookup>) {
 }
 
 async fn find(pool: &AnyPool, wanted: &[Lookup]) -> Result<HashMap<SecretName, Answer>, sqlx::Error> {
-    // Of few different lengths, so that each stays prepared: who asked last is asked for in the places left over.
+    // Of few different lengths, so that each stays prepared: who asked last is asked for in the places left
+    // over.
     let places = wanted.len().next_power_of_two();
     let mut query = sqlx::query(AssertSqlSafe(connections::find_query(places)));
     for Lookup { name, .. } in wanted.iter().chain(wanted.last().into_iter().cycle()).take(places) {

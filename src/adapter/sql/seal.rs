@@ -16,7 +16,8 @@ use crate::{
 
 /// Lines of reads are still counted up for some time; all others wait for nothing.
 ///
-/// Mostly there is none. The order has PostgreSQL look into the index of open lines then, not through all lines.
+/// Mostly there is none. The order has PostgreSQL look into the index of open lines then, not through all
+/// lines.
 pub(super) const ANY: &str = "SELECT 1 FROM events WHERE hash IS NULL AND (type <> $1 OR at < $2) \
      AND (org, number) > ($3, $4) ORDER BY org, number LIMIT 1";
 pub(super) const OPEN: &str = select!(

@@ -13,8 +13,8 @@ use crate::domain::{
 
 /// A connection's keys.
 ///
-/// They are kept as the one text that anyone asks of them, the JSON that the API answers with. Clones share it: a
-/// read from memory copies no key, and a cached connection takes little more than its own length.
+/// They are kept as the one text that anyone asks of them, the JSON that the API answers with. Clones share
+/// it: a read from memory copies no key, and a cached connection takes little more than its own length.
 #[derive(Clone)]
 pub struct Served {
     text: Shared,
@@ -26,9 +26,9 @@ pub struct Served {
 /// Bytes that are wiped when nobody has them any more.
 type Shared = Arc<dyn AsRef<[u8]> + Send + Sync>;
 
-/// A text of usual length lies next to the count of those who share it. Of many thousands that are read at random
-/// none is in the processor's cache, and every further place that a read looks at costs it a fifth of a microsecond.
-/// With the count, 16 bytes, they take what allocators have at hand: 192, 320 or 512 bytes.
+/// A text of usual length lies next to the count of those who share it. Of many thousands that are read at
+/// random none is in the processor's cache, and every further place that a read looks at costs it a fifth of
+/// a microsecond. With the count, 16 bytes, they take what allocators have at hand: 192, 320 or 512 bytes.
 fn share(text: Zeroizing<Vec<u8>>) -> Shared {
     match text.len() {
         ..=176 => in_place::<176>(&text),

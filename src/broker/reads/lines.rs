@@ -1,7 +1,7 @@
 //! What was counted and not yet written: one part of it, under one lock.
 //!
-//! Names are copied, one after the other, and not shared with what they came from: a read touches no memory for this
-//! that it does not touch anyway, and writing touches that of the part alone.
+//! Names are copied, one after the other, and not shared with what they came from: a read touches no memory
+//! for this that it does not touch anyway, and writing touches that of the part alone.
 
 use std::{mem, sync::Arc};
 
@@ -59,8 +59,8 @@ impl Line {
         })
     }
 
-    /// Whether a read counts into it. An actor that is remembered is known by its place in memory; of one that came
-    /// anew there is another line, and the log puts both together.
+    /// Whether a read counts into it. An actor that is remembered is known by its place in memory; of one
+    /// that came anew there is another line, and the log puts both together.
     fn takes(&self, read: &OneRead<'_>, names: &str) -> bool {
         self.hash == read.hash
             && Arc::ptr_eq(&self.actor, read.permit.actor())
@@ -111,7 +111,8 @@ impl Lines {
         }
     }
 
-    /// Without lines, and with the memory of these for as many more, unless that is much more than they needed.
+    /// Without lines, and with the memory of these for as many more, unless that is much more than they
+    /// needed.
     pub(super) fn emptied(mut self) -> Self {
         if self.lines.len() < self.lines.capacity() / 8 {
             return Self::default();

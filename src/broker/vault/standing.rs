@@ -1,4 +1,5 @@
-//! How a vault stands, as far as the database knows: for pages that are looked at more often than it is asked.
+//! How a vault stands, as far as the database knows: for pages that are looked at more often than it is
+//! asked.
 
 use super::Vaults;
 use crate::{

@@ -1,5 +1,5 @@
-//! What an adoption and a registration have in common: a connection is entered into the index, and the store is
-//! not written.
+//! What an adoption and a registration have in common: a connection is entered into the index, and the store
+//! is not written.
 
 use std::ops::ControlFlow;
 
@@ -15,8 +15,8 @@ use crate::{
 };
 
 impl Writer {
-    /// The connection as it is, if it may be entered as one of `provider`; or the answer that the same request
-    /// got before.
+    /// The connection as it is, if it may be entered as one of `provider`; or the answer that the same
+    /// request got before.
     pub(super) async fn open_entry(
         &self,
         permit: &Permit<Write>,

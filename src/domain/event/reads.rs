@@ -21,8 +21,8 @@ pub fn minute(time: Timestamp) -> i64 {
 /// In how many shards organizations are.
 pub const SHARDS: usize = 64;
 
-/// The shard of an organization, by the hash FNV-1a of its name. What waits in the database to be put together depends
-/// on it.
+/// The shard of an organization, by the hash FNV-1a of its name. What waits in the database to be put
+/// together depends on it.
 #[must_use]
 pub fn shard(org: &str) -> usize {
     let hash = org.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {

@@ -94,8 +94,8 @@ pub struct EventFilter {
 pub struct Position {
     /// When it happened.
     pub at: Timestamp,
-    /// Its number in the whole log; the greatest of all for reads, which are counted together. Not for callers: it
-    /// would tell an organization how much happens in others.
+    /// Its number in the whole log; the greatest of all for reads, which are counted together. Not for
+    /// callers: it would tell an organization how much happens in others.
     pub number: i64,
     /// Its id.
     pub id: String,

@@ -1,4 +1,5 @@
-//! How asking a vault can fail, and what to do about it. The API's errors and the portal's table say the same.
+//! How asking a vault can fail, and what to do about it. The API's errors and the portal's table say the
+//! same.
 
 /// Why a vault did not give keys. Nothing in it repeats an answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -116,7 +116,8 @@ pub(in crate::http) struct PutConnection {
     /// May be left out when it equals the connection's name, or the connection exists.
     #[schema(example = "vapi")]
     provider: Option<String>,
-    /// The provider's fields, all of them text. Left out where the organization keeps its keys in its own vault.
+    /// The provider's fields, all of them text. Left out where the organization keeps its keys in its own
+    /// vault.
     #[serde(default)]
     #[schema(value_type = BTreeMap<String, String>)]
     credentials: Option<SentCredentials>,

@@ -106,8 +106,8 @@ impl From<Listed> for EventView {
 pub(in crate::http) struct EventQuery {
     /// How many at most, 1 to 200; 50 if left out.
     limit: Option<u16>,
-    /// The `next_cursor` of the page before. If its event was removed for its age meanwhile, this is an invalid
-    /// request: start again.
+    /// The `next_cursor` of the page before. If its event was removed for its age meanwhile, this is an
+    /// invalid request: start again.
     cursor: Option<String>,
     /// Only events of this type.
     r#type: Option<String>,

@@ -164,7 +164,8 @@ impl TestApp {
         Call::new(address, Method::GET, "/metrics").send().await.expect(200).text
     }
 
-    /// For how long it has not asked what others changed, as it last told: once a second, and never 0 once it did.
+    /// For how long it has not asked what others changed, as it last told: once a second, and never 0 once it
+    /// did.
     pub(crate) async fn blindness(&self) -> Duration {
         let metrics = self.metrics().await;
         let seconds = |line: &str| line.strip_prefix("keybroker_blindness_seconds ")?.parse().ok();

@@ -1,7 +1,7 @@
 //! What was counted, and how it is put together.
 //!
-//! A minute may have counted millions of lines. Whatever goes through them lets others work after each row, so that
-//! nobody who reads a key waits for long.
+//! A minute may have counted millions of lines. Whatever goes through them lets others work after each row,
+//! so that nobody who reads a key waits for long.
 
 use std::hash::BuildHasher;
 
@@ -54,8 +54,8 @@ impl Counts {
     }
 }
 
-/// What was counted in a minute, put together. Of the counts that went into it, of which there are many more, it
-/// keeps nothing.
+/// What was counted in a minute, put together. Of the counts that went into it, of which there are many more,
+/// it keeps nothing.
 #[derive(Default)]
 pub(super) struct Totals {
     table: HashTable<(u64, Total)>,
@@ -97,7 +97,8 @@ impl Total {
 }
 
 impl Totals {
-    /// Adds these of one organization, or of all. False if they can't be read, which is told: then it adds none.
+    /// Adds these of one organization, or of all. False if they can't be read, which is told: then it adds
+    /// none.
     pub(super) fn add(&mut self, counts: &Counts, org: Option<&str>) -> bool {
         let added = self.try_add(counts, org);
         if let Err(error) = &added {

@@ -77,8 +77,8 @@ pub(in crate::adapter::sql) fn page(
     query
 }
 
-/// A pattern that finds this text in JSON, after `before` and ended by a quotation mark: where it has other characters
-/// than are in most names, more than that.
+/// A pattern that finds this text in JSON, after `before` and ended by a quotation mark: where it has other
+/// characters than are in most names, more than that.
 fn like(before: &str, text: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '%' };
     format!("%{before}{}\"%", text.chars().map(plain).collect::<String>())

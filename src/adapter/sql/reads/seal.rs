@@ -1,5 +1,5 @@
-//! The sealing of reads: what all replicas counted in a minute becomes a row or a few of each organization, in its place
-//! in its chain.
+//! The sealing of reads: what all replicas counted in a minute becomes a row or a few of each organization,
+//! in its place in its chain.
 
 use futures_util::TryStreamExt;
 use sqlx::{AnyConnection, Connection, Row};

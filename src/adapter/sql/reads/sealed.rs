@@ -115,8 +115,8 @@ pub(in crate::adapter::sql) fn records(row: &AnyRow) -> Result<Vec<Record>, sqlx
     records_of(row, &actors, &lines)
 }
 
-/// The same, and whether all else that is in the row is as it was written: nothing of this is under the hash, and lists
-/// look for it.
+/// The same, and whether all else that is in the row is as it was written: nothing of this is under the hash,
+/// and lists look for it.
 pub(in crate::adapter::sql) fn checked_records(row: &AnyRow) -> Result<(Vec<Record>, bool), sqlx::Error> {
     let texts = Texts::of(row)?;
     let (actors, lines) = texts.parse()?;
