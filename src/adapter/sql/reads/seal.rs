@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// How many counted lines are sealed at once: nobody else adds to a chain meanwhile.
-const AT_ONCE: i64 = 20_000;
+const AT_ONCE: i64 = 100_000;
 
 /// How many lines a row has at most: whoever lists some of them reads them all.
 const A_ROW: usize = 250;
