@@ -127,4 +127,18 @@ mod tests {
         assert_eq!(served.version(), version.as_str());
         assert_eq!(served.into_document(), expected.as_bytes());
     }
+
+    #[test]
+    fn keys_of_every_length_are_whole_wherever_they_lie() {
+        let version: Version = "v".repeat(64).parse().unwrap();
+        for length in (0..600).chain([60_000]) {
+            let key = "k".repeat(length);
+            let keys = Credentials::from_json(format!(r#"{{"apiKey":"{key}"}}"#).as_bytes()).unwrap();
+            let served = Served::new(&"vapi".parse().unwrap(), &keys, &version, Source::Managed);
+            assert!(served.size() >= length);
+            assert_eq!(served.version(), version.as_str());
+            let document: serde_json::Value = serde_json::from_slice(&served.into_document()).unwrap();
+            assert_eq!(document["credentials"]["apiKey"], *key);
+        }
+    }
 }
