@@ -42,4 +42,4 @@ bench *ARGUMENTS:
 
 # Measure the parts of a read.
 bench-parts:
-    cargo bench --locked
+    cargo bench --locked --bench parts
