@@ -26,8 +26,14 @@ pub(super) async fn records(db: &Database, org: &str, until: i64) -> Result<Vec<
     let mut minutes: BTreeMap<i64, Totals> = BTreeMap::new();
     let mut rows = sqlx::query(OPEN).bind(shard(org)).bind(until).fetch(db.pool());
     while let Some(row) = rows.try_next().await? {
-        let counts = Counts::of(&row)?;
-        minutes.entry(counts.minute).or_default().add(&counts, Some(org));
+        match Counts::of(&row) {
+            Ok(counts) => {
+                minutes.entry(counts.minute).or_default().add(&counts, Some(org));
+            }
+            Err(error) => {
+                tracing::error!(org, %error, "counts of reads can't be read, so they are not listed");
+            }
+        }
         yield_now().await;
     }
     let mut records = Vec::new();
