@@ -8,6 +8,7 @@ mod record;
 
 use std::{str::FromStr, sync::Arc};
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -138,7 +139,7 @@ pub struct UnknownEventType;
 
 /// The id of one request: the caller's own, or one made here.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RequestId(Arc<str>);
+pub struct RequestId(Bytes);
 
 /// Not a request id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -148,14 +149,21 @@ pub struct InvalidRequestId;
 impl RequestId {
     /// The id as text.
     #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "it was made of text")]
     pub fn as_str(&self) -> &str {
-        &self.0
+        str::from_utf8(&self.0).expect("it was made of text")
+    }
+
+    /// The id's bytes, which are not copied.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
+        self.0
     }
 }
 
 impl From<Uuid> for RequestId {
     fn from(id: Uuid) -> Self {
-        Self((&*id.hyphenated().encode_lower(&mut [0; 36])).into())
+        Self(Bytes::copy_from_slice(id.hyphenated().encode_lower(&mut [0; 36]).as_bytes()))
     }
 }
 
@@ -165,7 +173,7 @@ impl FromStr for RequestId {
     fn from_str(text: &str) -> Result<Self, InvalidRequestId> {
         let charset = |b: u8| b.is_ascii_alphanumeric() || b"_-".contains(&b);
         if (1..=64).contains(&text.len()) && text.bytes().all(charset) {
-            Ok(Self(text.into()))
+            Ok(Self(Bytes::copy_from_slice(text.as_bytes())))
         } else {
             Err(InvalidRequestId)
         }

@@ -124,7 +124,7 @@ impl Warm {
         let requests = if response.status() == StatusCode::OK { &self.given } else { &self.held };
         requests.increment(1);
         self.seconds.record(self.ids.clock.uptime().saturating_sub(began));
-        layers::finish(&Method::GET, ROUTE, &self.ids.id_of(headers), &mut response);
+        layers::finish(&Method::GET, ROUTE, self.ids.id_of(headers), &mut response);
         // The router ends every answer so.
         if let Some(length) = response.body().size_hint().exact() {
             response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));

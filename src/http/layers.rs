@@ -98,20 +98,20 @@ async fn identify(State(ids): State<Ids>, mut request: Request, next: Next) -> R
     request.extensions_mut().insert(id.clone());
     let (method, route) = (request.method().clone(), route(&request));
     let mut response = next.run(request).await;
-    finish(&method, &route, &id, &mut response);
+    finish(&method, &route, id, &mut response);
     response
 }
 
 /// What every answer goes through last.
-pub(super) fn finish(method: &Method, route: &str, id: &RequestId, response: &mut Response) {
-    log(method, route, id, response);
+pub(super) fn finish(method: &Method, route: &str, id: RequestId, response: &mut Response) {
+    log(method, route, &id, response);
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         *response.body_mut() = problem.render(id.as_str());
     }
     let headers = response.headers_mut();
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if let Ok(id) = HeaderValue::from_str(id.as_str()) {
+    if let Ok(id) = HeaderValue::from_maybe_shared(id.into_bytes()) {
         headers.insert(REQUEST_ID, id);
     }
 }
