@@ -120,9 +120,9 @@ fn serialisation(criterion: &mut Criterion, parts: &Parts) {
 
 fn read_log(criterion: &mut Criterion, parts: &Parts) {
     let log = ReadLog::new(Arc::clone(&parts.clock));
-    let permit = parts.permit();
+    let (permit, served) = (parts.permit(), parts.served());
     criterion.bench_function("read log/count", |b| {
-        b.iter(|| log.count(black_box(&permit), parts.version.as_str(), || true));
+        b.iter(|| log.count(black_box(&permit), &served, || true));
     });
 }
 

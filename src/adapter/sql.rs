@@ -301,14 +301,16 @@ fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, sqlx::Erro
     decoded(serde_json::from_str(text))
 }
 
-/// The most rows that one statement names. SQLite looks for each parameter's number among all of the
-/// statement's, at every parse and every binding, so that a row costs the more the more there are.
-const ROWS: usize = 16;
+/// The most rows of so many columns that one statement names. SQLite looks for each parameter's number among
+/// all of the statement's, at every parse and every binding, so that one costs the more the more there are.
+const fn most_rows(columns: usize) -> usize {
+    192 / columns
+}
 
 /// A statement made for so many rows: of numbered places, and so safe. Full ones are all the same text and
 /// stay prepared.
-fn for_rows(sql: String, rows: usize) -> events::Query {
-    sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(rows == ROWS)
+fn for_rows(sql: String, rows: usize, columns: usize) -> events::Query {
+    sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(rows == most_rows(columns))
 }
 
 /// `($1, $2), ($3, $4)` and so on.

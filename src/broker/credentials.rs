@@ -103,7 +103,7 @@ impl CredentialReader {
         let (admitted, reading) = if held(served.version()) {
             (admit(), Reading::Held(served.version().to_owned()))
         } else {
-            (self.0.reads.count(permit, served.version(), admit), Reading::Keys(served))
+            (self.0.reads.count(permit, &served, admit), Reading::Keys(served))
         };
         if !admitted {
             return None;
@@ -145,7 +145,7 @@ impl CredentialReader {
         if held(served.version()) {
             return Ok(Reading::Held(served.version().to_owned()));
         }
-        self.0.reads.record(permit, served.version()).await?;
+        self.0.reads.record(permit, &served).await?;
         Ok(Reading::Keys(served))
     }
 

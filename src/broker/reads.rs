@@ -10,6 +10,10 @@
 //! look-up under one of these, and so readers of different organizations seldom wait for each other. Where
 //! there is much to write, the parts are written in turn, spread over the half second, so that it never takes
 //! long.
+//!
+//! A line that was written stays for the rest of its minute, so that only its number and its count are
+//! written when it is read again. What is read of a part while it is written is counted apart, and then into
+//! the part again.
 
 mod lines;
 mod room;
@@ -30,13 +34,13 @@ use self::{
     lines::{Lines, OneRead},
     room::Room,
 };
-use super::error::Error;
+use super::{cache::Served, error::Error};
 use crate::{
     domain::{
         access::{Permit, Read},
         clock::Clock,
         event::{
-            reads::{SHARDS, shard},
+            reads::{SHARDS, minute, shard},
             whole_millis,
         },
     },
@@ -92,8 +96,8 @@ impl ReadLog {
     ///
     /// # Errors
     /// [`Error::Unavailable`] if there was no room for it in time, because the database fails.
-    pub async fn record(&self, permit: &Permit<Read>, version: &str) -> Result<(), Error> {
-        let read = self.0.one_read(permit, version);
+    pub async fn record(&self, permit: &Permit<Read>, served: &Served) -> Result<(), Error> {
+        let read = self.0.one_read(permit, served);
         if self.0.count(&read, || true) {
             return Ok(());
         }
@@ -116,26 +120,36 @@ impl ReadLog {
     /// Counts a read, if there is room for it and `admit` agrees, which is asked last. To be called before
     /// the keys are given out.
     #[must_use]
-    pub fn count(&self, permit: &Permit<Read>, version: &str, admit: impl FnOnce() -> bool) -> bool {
-        self.0.count(&self.0.one_read(permit, version), admit)
+    pub fn count(&self, permit: &Permit<Read>, served: &Served, admit: impl FnOnce() -> bool) -> bool {
+        self.0.count(&self.0.one_read(permit, served), admit)
     }
 }
 
 impl Inner {
-    fn one_read<'r>(&self, permit: &'r Permit<Read>, version: &'r str) -> OneRead<'r> {
-        let hash = self.hasher.hash_one((Arc::as_ptr(permit.actor()), permit.on()));
-        OneRead { permit, version, at: whole_millis(self.clock.now()), hash }
+    fn one_read<'r>(&self, permit: &'r Permit<Read>, served: &'r Served) -> OneRead<'r> {
+        let (actor, secret) = (permit.actor(), permit.on());
+        let hash = self.hasher.hash_one((Arc::as_ptr(actor), secret));
+        let names = [secret.org().as_str(), secret.connection().as_str(), served.version()];
+        OneRead { hash, actor, serial: served.serial(), names, at: whole_millis(self.clock.now()) }
     }
 
     /// Whether it was counted.
     fn count(&self, read: &OneRead<'_>, admit: impl FnOnce() -> bool) -> bool {
-        let part = &self.parts[shard(read.permit.on().org().as_str())];
-        lock(part).count(read, &self.room, admit)
+        let [org, ..] = read.names;
+        lock(&self.parts[shard(org)]).count(read, &self.room, admit)
     }
 
-    fn give_back(&self, lines: usize) {
-        self.room.give_back(lines);
-        self.made_room.notify_waiters();
+    /// Takes what a part has, to write it; `spare` counts meanwhile.
+    fn take(&self, part: usize, spare: Lines) -> Lines {
+        mem::replace(&mut *lock(&self.parts[part]), spare)
+    }
+
+    /// Gives back what was taken and written, and returns the spare one.
+    fn put_back(&self, part: usize, lines: Lines) -> Lines {
+        let mut part = lock(&self.parts[part]);
+        let mut spare = mem::replace(&mut *part, lines);
+        part.absorb(&mut spare, &self.room);
+        spare
     }
 }
 
@@ -152,10 +166,10 @@ pub struct ReadRecorder {
     next_part: usize,
     /// The number of the last batch.
     number: i64,
-    /// What it has, unless the log is known to tell it.
-    batch: Vec<Lines>,
-    /// For what comes next: memory that is not asked of the system each time.
-    emptied: Vec<Lines>,
+    /// What it took and of which parts, unless the log is known to tell it.
+    batch: Vec<(usize, Lines)>,
+    /// To count in while others are written: memory that is not asked of the system each time.
+    spare: Vec<Lines>,
     waiting: Gauge,
     recorded: Counter,
 }
@@ -166,16 +180,7 @@ impl ReadRecorder {
     pub fn new(log: ReadLog, index: Arc<dyn AuditIndex>) -> Self {
         let waiting = gauge!("keybroker_reads_waiting");
         let recorded = counter!("keybroker_reads_recorded_total");
-        Self {
-            log,
-            index,
-            next_part: 0,
-            number: 0,
-            batch: Vec::new(),
-            emptied: Vec::new(),
-            waiting,
-            recorded,
-        }
+        Self { log, index, next_part: 0, number: 0, batch: Vec::new(), spare: Vec::new(), waiting, recorded }
     }
 
     /// Writes each part twice a second until told to stop, and then until all is written.
@@ -219,35 +224,46 @@ impl ReadRecorder {
     }
 
     fn report(&self, failing: bool) {
-        let waiting = if failing { self.log.0.room.held() } else { 0 };
+        let waiting = if failing { self.waiting_lines() } else { 0 };
         self.waiting.set(u32::try_from(waiting).unwrap_or(u32::MAX));
+    }
+
+    fn waiting_lines(&self) -> usize {
+        let taken = self.batch.iter().map(|(_, lines)| lines.waiting());
+        taken.chain(self.log.0.parts.iter().map(|part| lock(part).waiting())).sum()
     }
 
     /// Writes the next parts, as many as make a batch. Returns how many those are.
     async fn write_some(&mut self) -> Result<usize, Error> {
         // What it could not write the last time, first.
         self.write().await?;
-        let (mut parts, mut lines) = (0, 0);
-        while parts < SHARDS && lines < BATCH {
-            let emptied = self.emptied.pop().unwrap_or_default();
-            let taken = mem::replace(&mut *lock(&self.log.0.parts[self.next_part]), emptied);
+        let mut waiting = 0;
+        while self.batch.len() < SHARDS && waiting < BATCH {
+            let taken = self.log.0.take(self.next_part, self.spare.pop().unwrap_or_default());
+            waiting += taken.waiting();
+            self.batch.push((self.next_part, taken));
             self.next_part = (self.next_part + 1) % SHARDS;
-            (parts, lines) = (parts + 1, lines + taken.len());
-            self.batch.push(taken);
         }
         self.number += 1;
+        let parts = self.batch.len();
         self.write().await?;
         Ok(parts)
     }
 
     async fn write(&mut self) -> Result<(), Error> {
-        let reads: Vec<_> = self.batch.iter().flat_map(Lines::reads).collect();
+        let log = &*self.log.0;
+        let mut known_from = minute(log.clock.now());
+        let reads: Vec<_> = self.batch.iter().flat_map(|(_, lines)| lines.reads()).collect();
         if !reads.is_empty() {
-            self.index.record_reads(self.number, &reads, self.log.0.clock.now()).await?;
+            let known = self.index.record_reads(self.number, &reads, log.clock.now()).await?;
+            known_from = known_from.max(known);
             self.recorded.increment(reads.iter().map(|line| u64::try_from(line.count).unwrap_or(0)).sum());
-            self.log.0.give_back(reads.len());
         }
-        self.emptied.extend(self.batch.drain(..).map(Lines::emptied));
+        for (part, mut lines) in self.batch.drain(..) {
+            lines.written(known_from, &log.room);
+            self.spare.push(log.put_back(part, lines));
+        }
+        log.made_room.notify_waiters();
         Ok(())
     }
 }

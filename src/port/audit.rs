@@ -15,6 +15,10 @@ use crate::domain::{
 /// What one actor read of one version of one connection within a minute, or a part of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reads<'a> {
+    /// The number of this line. The process gives no other line of the organization's shard the same.
+    pub line: i64,
+    /// Whether the log knows what line that is.
+    pub told: bool,
     /// Whose connection.
     pub org: &'a str,
     /// Which.
@@ -25,7 +29,7 @@ pub struct Reads<'a> {
     pub actor: &'a Actor,
     /// When first, in whole milliseconds.
     pub at: Timestamp,
-    /// How often.
+    /// How often; if the log knows the line, since it was told last.
     pub count: i64,
 }
 
@@ -57,7 +61,11 @@ pub struct Ends {
 pub trait AuditIndex: Send + Sync {
     /// Counts these reads, as batch `number` of this process: one that was recorded before is not counted
     /// again. To be called with greater numbers each time, or again with the last.
-    async fn record_reads(&self, number: i64, reads: &[Reads<'_>], now: Timestamp) -> Result<(), IndexError>;
+    ///
+    /// Returns the first minute of which the log knows all these lines from now on: those, and no others, are
+    /// `told` when they are read again.
+    async fn record_reads(&self, number: i64, reads: &[Reads<'_>], now: Timestamp)
+    -> Result<i64, IndexError>;
 
     /// Gives all reads of minutes before this one their place in their chains. What can't be sealed is logged
     /// and left as it is.

@@ -38,7 +38,12 @@ pub(super) const PRUNE: &str = "DELETE FROM events WHERE org = $1 AND sequence >
 
 #[async_trait]
 impl AuditIndex for Database {
-    async fn record_reads(&self, number: i64, reads: &[Reads<'_>], now: Timestamp) -> Result<(), IndexError> {
+    async fn record_reads(
+        &self,
+        number: i64,
+        reads: &[Reads<'_>],
+        now: Timestamp,
+    ) -> Result<i64, IndexError> {
         reads::record(self, number, reads, now).await
     }
 

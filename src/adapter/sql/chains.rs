@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use sqlx::{AnyConnection, AssertSqlSafe, Row, any::AnyRow};
 
-use super::{ROWS, decoded, events::Query, for_rows, places};
+use super::{decoded, events::Query, for_rows, most_rows, places};
 use crate::domain::event::chain::ChainHash;
 
 /// Where a chain ends before its first event.
@@ -53,14 +53,14 @@ pub(super) type Heads = HashMap<String, (i64, ChainHash)>;
 /// before its newest event, is left out: whatever it was given next would not fit.
 pub(super) async fn heads(tx: &mut AnyConnection, orgs: &[&str]) -> Result<Heads, sqlx::Error> {
     let mut heads = Heads::new();
-    for orgs in orgs.chunks(ROWS) {
+    for orgs in orgs.chunks(most_rows(1)) {
         let sql = format!(
             "WITH asked (org) AS (VALUES {}) SELECT asked.org, newest_sequence, newest_hash, \
              (SELECT MAX(sequence) FROM events WHERE events.org = asked.org) AS last \
              FROM asked LEFT JOIN event_chains ON event_chains.org = asked.org",
             places(orgs.len(), 1)
         );
-        let mut query = for_rows(sql, orgs.len());
+        let mut query = for_rows(sql, orgs.len(), 1);
         for org in orgs {
             query = query.bind((*org).to_owned());
         }
@@ -89,8 +89,8 @@ fn sound_head(row: &AnyRow) -> Result<Option<(i64, ChainHash)>, sqlx::Error> {
 /// Notes where chains end now.
 pub(super) async fn set_heads(tx: &mut AnyConnection, heads: &Heads) -> Result<(), sqlx::Error> {
     let heads: Vec<_> = heads.iter().collect();
-    for heads in heads.chunks(ROWS) {
-        let mut query = for_rows(set_query(heads.len()), heads.len());
+    for heads in heads.chunks(most_rows(5)) {
+        let mut query = for_rows(set_query(heads.len()), heads.len(), 5);
         for (org, head) in heads {
             query = bind_head(query, org, **head);
         }

@@ -8,14 +8,15 @@ pub(super) mod sealed;
 mod text;
 
 use jiff::Timestamp;
-use sqlx::AnyConnection;
+use sqlx::{AnyConnection, Row};
+use uuid::Uuid;
 
 pub(super) use self::open::{OPEN, count as count_open};
 use self::{
     counts::Counts,
     text::{Actors, Counted, Line},
 };
-use super::{Database, ROWS, for_rows, millis, places};
+use super::{Database, for_rows, millis, most_rows, places, to_json};
 use crate::{
     domain::event::{
         RecordedActor,
@@ -24,61 +25,81 @@ use crate::{
     port::{audit::Reads, index::IndexError},
 };
 
-const NOTE_BATCH: &str = "INSERT INTO read_writers (origin, newest, at) VALUES ($1, $2, $3) \
-     ON CONFLICT (origin) DO UPDATE SET newest = excluded.newest, at = excluded.at \
-     WHERE read_writers.newest < excluded.newest";
+/// No minute of which the log knows lines.
+const NONE_KNOWN: i64 = i64::MAX;
 
-/// Adds these to what was counted, unless this batch was added before.
+/// Notes the batch, unless it was recorded before. Says from which minute on the log knows lines.
+const NOTE_BATCH: &str = "INSERT INTO read_writers (origin, newest, at, sealed) VALUES ($1, $2, $3, $4) \
+     ON CONFLICT (origin) DO UPDATE SET newest = excluded.newest, at = excluded.at \
+     WHERE read_writers.newest < excluded.newest RETURNING sealed";
+
+/// Adds these to what was counted, unless this batch was added before. Returns from which minute on the log
+/// knows the lines.
 pub(super) async fn record(
     db: &Database,
     number: i64,
     reads: &[Reads<'_>],
     now: Timestamp,
-) -> Result<(), IndexError> {
-    let rows = counts(&format!("{} {number}", db.origin), reads);
+) -> Result<i64, IndexError> {
     let mut tx = db.begin().await?;
     db.within(async {
         let noted = sqlx::query(NOTE_BATCH).bind(db.origin.to_string()).bind(number).bind(millis(now));
-        if noted.execute(&mut *tx).await?.rows_affected() == 0 {
-            return Ok(());
-        }
-        add(&mut tx, rows).await?;
-        tx.commit().await
+        // A process of which nothing is noted yet: no line that it tells of now is of a minute that is sealed
+        // meanwhile.
+        let Some(noted) = noted.bind(minute(now)).fetch_optional(&mut *tx).await? else {
+            return Ok(NONE_KNOWN);
+        };
+        let known_from = noted.try_get(0)?;
+        add(&mut tx, counts(db.origin, number, reads, known_from)).await?;
+        tx.commit().await?;
+        Ok(known_from)
     })
     .await
 }
 
-fn counts(batch: &str, reads: &[Reads<'_>]) -> Vec<Counts> {
+fn counts(origin: Uuid, batch: i64, reads: &[Reads<'_>], known_from: i64) -> Vec<Counts> {
     let mut lines: Vec<_> = reads.iter().map(|line| ((minute(line.at), shard(line.org)), line)).collect();
     lines.sort_by_key(|(place, _)| *place);
-    lines.chunk_by(|(a, _), (b, _)| a == b).map(|lines| row(batch, lines)).collect()
+    let of_shards = lines.chunk_by(|(a, _), (b, _)| a == b);
+    of_shards.map(|lines| row(origin, batch, lines, known_from)).collect()
 }
 
 /// Lines of one minute and shard.
-fn row(batch: &str, reads: &[((i64, i64), &Reads<'_>)]) -> Counts {
+fn row(origin: Uuid, batch: i64, reads: &[((i64, i64), &Reads<'_>)], known_from: i64) -> Counts {
     let (minute, shard) = reads[0].0;
-    let mut actors = Actors::default();
-    let mut lines = Vec::with_capacity(reads.len());
+    let base = reads.iter().map(|(_, read)| read.line).min().unwrap_or(0);
+    let (mut actors, mut lines, mut again) = (Actors::default(), Vec::new(), Vec::new());
     for (_, read) in reads {
-        let actor = (read.actor.r#type.as_str(), &*read.actor.id);
-        let actor = actors.place(actor, || RecordedActor::from(read.actor));
-        let line = Line::new(actor, read.connection, read.version, read.at, read.count);
-        lines.push(Counted { org: read.org.into(), line });
+        let number = read.line - base;
+        if read.told && minute >= known_from {
+            again.push((number, read.count));
+        } else {
+            let actor = (read.actor.r#type.as_str(), &*read.actor.id);
+            let actor = actors.place(actor, || RecordedActor::from(read.actor));
+            let line = Line::new(actor, read.connection, read.version, read.at, read.count);
+            lines.push(Counted { org: read.org.into(), line, number });
+        }
     }
-    Counts::new(shard, minute, batch.to_owned(), &actors.all, &lines)
+    Counts {
+        id: format!("{origin} {batch}"),
+        origin: origin.to_string(),
+        base,
+        again: to_json(&again),
+        ..Counts::new(shard, minute, &actors.all, &lines)
+    }
 }
 
 async fn add(tx: &mut AnyConnection, mut rows: Vec<Counts>) -> Result<(), sqlx::Error> {
     while !rows.is_empty() {
-        let some = rows.split_off(rows.len().saturating_sub(ROWS));
+        let some = rows.split_off(rows.len().saturating_sub(most_rows(9)));
         let sql = format!(
-            "INSERT INTO read_counts (shard, minute, id, lines, actors, reads) VALUES {}",
-            places(some.len(), 6)
+            "INSERT INTO read_counts (shard, minute, id, origin, base, lines, actors, reads, again) VALUES {}",
+            places(some.len(), 9)
         );
-        let mut query = for_rows(sql, some.len());
+        let mut query = for_rows(sql, some.len(), 9);
         for row in some {
-            query = query.bind(row.shard).bind(row.minute).bind(row.id);
-            query = query.bind(row.lines).bind(row.actors).bind(row.reads);
+            query = query.bind(row.shard).bind(row.minute).bind(row.id).bind(row.origin).bind(row.base);
+            query = query.bind(row.lines).bind(row.actors).bind(row.reads).bind(row.again);
         }
         query.execute(&mut *tx).await?;
     }

@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use sqlx::{AnyConnection, Row, any::AnyRow};
 
 use super::{
-    Database, ROWS,
+    Database,
     chains::{Heads, heads, set_heads},
     events::{self, select, take_numbers},
-    for_rows, millis, places,
+    for_rows, millis, most_rows, places,
 };
 use crate::{
     domain::event::{EventType, Record},
@@ -83,14 +83,14 @@ async fn seal_all(tx: &mut AnyConnection, records: &[(i64, Record)]) -> Result<H
         *hash = hash.next(*sequence, record);
         sealed.push((*number, *sequence, *hash, record.actor.id.as_str()));
     }
-    for sealed in sealed.chunks(ROWS) {
+    for sealed in sealed.chunks(most_rows(4)) {
         let sql = format!(
             "WITH sealed (number, sequence, hash, actor_id) AS (VALUES {}) UPDATE events SET \
              sequence = sealed.sequence, hash = sealed.hash, actor_id = sealed.actor_id FROM sealed \
              WHERE events.number = sealed.number",
             places(sealed.len(), 4)
         );
-        let mut query = for_rows(sql, sealed.len());
+        let mut query = for_rows(sql, sealed.len(), 4);
         for (number, sequence, hash, actor) in sealed {
             query = query.bind(*number).bind(*sequence).bind(hash.to_string()).bind(*actor);
         }

@@ -108,7 +108,7 @@ impl AuditIndex for Chain {
         Ok(0)
     }
 
-    async fn record_reads(&self, _: i64, _: &[Reads<'_>], _: Timestamp) -> Result<(), IndexError> {
+    async fn record_reads(&self, _: i64, _: &[Reads<'_>], _: Timestamp) -> Result<i64, IndexError> {
         unreachable!()
     }
     async fn seal_reads(&self, _: i64) -> Result<(), IndexError> {

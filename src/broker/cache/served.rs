@@ -1,6 +1,12 @@
 //! What a reader gets: keys, written out as the answer that gives them.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use bytes::Bytes;
 use zeroize::Zeroizing;
@@ -18,10 +24,14 @@ use crate::domain::{
 #[derive(Clone)]
 pub struct Served {
     text: Shared,
+    serial: u64,
     length: u32,
     /// Where the version begins in it, and where it ends.
     version: (u32, u32),
 }
+
+/// The number of the next one.
+static SERIALS: AtomicU64 = AtomicU64::new(0);
 
 /// Bytes that are wiped when nobody has them any more.
 type Shared = Arc<dyn AsRef<[u8]> + Send + Sync>;
@@ -68,7 +78,13 @@ impl Served {
         text.extend_from_slice(version.as_bytes());
         let version = (begin, short(text.len()));
         text.extend_from_slice(end.as_bytes());
-        Self { length: short(text.len()), text: share(text), version }
+        let serial = SERIALS.fetch_add(1, Ordering::Relaxed);
+        Self { length: short(text.len()), text: share(text), serial, version }
+    }
+
+    /// Its own number: nothing else that is served within the process has the same.
+    pub(crate) fn serial(&self) -> u64 {
+        self.serial
     }
 
     /// Which version they are.

@@ -1,7 +1,10 @@
-//! What was counted and not yet written: one part of it, under one lock.
+//! What was counted: one part of it, under one lock.
 //!
 //! Names are copied, one after the other, and not shared with what they came from: a read touches no memory
 //! for this that it does not touch anyway, and writing touches that of the part alone.
+//!
+//! A line that was written stays while its minute lasts. When it is counted again, the log is told its number
+//! and not once more what it is.
 
 use std::{mem, sync::Arc};
 
@@ -10,44 +13,47 @@ use jiff::Timestamp;
 
 use super::room::Room;
 use crate::{
-    domain::{
-        access::{Actor, Permit, Read},
-        event::reads::minute,
-    },
+    domain::{access::Actor, event::reads::minute},
     port::audit::Reads,
 };
 
-/// One read, and the hash of what it counts into.
+/// One read.
 pub(super) struct OneRead<'r> {
-    pub permit: &'r Permit<Read>,
-    pub version: &'r str,
-    pub at: Timestamp,
+    /// Of the actor and the first two names.
     pub hash: u64,
-}
-
-impl OneRead<'_> {
+    pub actor: &'r Arc<Actor>,
+    /// Of what was served: where it is the same, so are the names.
+    pub serial: u64,
     /// The organization, the connection and the version.
-    fn names(&self) -> [&str; 3] {
-        let secret = self.permit.on();
-        [secret.org().as_str(), secret.connection().as_str(), self.version]
-    }
+    pub names: [&'r str; 3],
+    pub at: Timestamp,
 }
 
 /// Lines, and the names of what they count.
 #[derive(Default)]
 pub(super) struct Lines {
-    lines: HashTable<Line>,
+    table: HashTable<Line>,
     names: String,
+    /// The number of the next line. No two have the same, also when the first of them was let go.
+    next: i64,
+    /// How many lines have counts that are not written.
+    waiting: usize,
 }
 
 struct Line {
     hash: u64,
     actor: Arc<Actor>,
+    /// Of what was served last.
+    serial: u64,
+    number: i64,
     at: Timestamp,
+    /// How often, since it was last written.
     count: i64,
     /// Where its names begin, and how long each of them is: 128 bytes at most.
     begin: u32,
     lengths: [u8; 3],
+    /// Whether the log knows what it is.
+    told: bool,
 }
 
 impl Line {
@@ -60,29 +66,24 @@ impl Line {
     }
 
     /// Whether a read counts into it. An actor that is remembered is known by its place in memory; of one
-    /// that came anew there is another line, and the log puts both together.
+    /// that came anew there is another line, and the log puts both together. As long as the same value is
+    /// served, the names need not be looked at, which lie elsewhere in memory.
     fn takes(&self, read: &OneRead<'_>, names: &str) -> bool {
         self.hash == read.hash
-            && Arc::ptr_eq(&self.actor, read.permit.actor())
-            && self.names(names) == read.names()
+            && Arc::ptr_eq(&self.actor, read.actor)
+            && (self.serial == read.serial || self.names(names) == read.names)
             && minute(self.at) == minute(read.at)
     }
 
-    /// A line of this read, whose names go to the end of `names`.
-    fn of(read: &OneRead<'_>, names: &mut String) -> Self {
+    /// A line of this read, whose names go to the end of `names`, read so often.
+    fn of(read: &OneRead<'_>, count: i64, number: i64, names: &mut String) -> Self {
         let begin = u32::try_from(names.len()).expect("there is room for some tens of megabytes");
-        let lengths = read.names().map(|name| {
+        let lengths = read.names.map(|name| {
             names.push_str(name);
             u8::try_from(name.len()).expect("a name is 128 bytes at most")
         });
-        Self {
-            hash: read.hash,
-            actor: Arc::clone(read.permit.actor()),
-            at: read.at,
-            count: 1,
-            begin,
-            lengths,
-        }
+        let OneRead { hash, serial, at, .. } = *read;
+        Self { hash, actor: Arc::clone(read.actor), serial, number, at, count, begin, lengths, told: false }
     }
 }
 
@@ -90,10 +91,12 @@ impl Lines {
     /// Counts a read. False, and nothing done, if that takes another line and there is no `room` for one,
     /// or if `admit` refuses.
     pub(super) fn count(&mut self, read: &OneRead<'_>, room: &Room, admit: impl FnOnce() -> bool) -> bool {
-        match self.lines.entry(read.hash, |line| line.takes(read, &self.names), |line| line.hash) {
+        match self.table.entry(read.hash, |line| line.takes(read, &self.names), |line| line.hash) {
             Entry::Occupied(mut there) => {
-                let admitted = admit();
-                there.get_mut().count += i64::from(admitted);
+                let (admitted, line) = (admit(), there.get_mut());
+                self.waiting += usize::from(admitted && line.count == 0);
+                line.count += i64::from(admitted);
+                line.serial = read.serial;
                 admitted
             }
             Entry::Vacant(place) => {
@@ -102,7 +105,8 @@ impl Lines {
                 }
                 let admitted = admit();
                 if admitted {
-                    place.insert(Line::of(read, &mut self.names));
+                    place.insert(Line::of(read, 1, self.next, &mut self.names));
+                    (self.next, self.waiting) = (self.next + 1, self.waiting + 1);
                 } else {
                     room.give_back(1);
                 }
@@ -111,27 +115,64 @@ impl Lines {
         }
     }
 
-    /// Without lines, and with the memory of these for as many more, unless that is much more than they
-    /// needed.
-    pub(super) fn emptied(mut self) -> Self {
-        if self.lines.len() < self.lines.capacity() / 8 {
-            return Self::default();
+    /// Takes over what `others` counted, which keep nothing.
+    pub(super) fn absorb(&mut self, others: &mut Self, room: &Room) {
+        for other in &others.table {
+            let Line { hash, serial, at, .. } = *other;
+            let read = OneRead { hash, actor: &other.actor, serial, names: other.names(&others.names), at };
+            match self.table.entry(hash, |line| line.takes(&read, &self.names), |line| line.hash) {
+                Entry::Occupied(mut there) => {
+                    let line = there.get_mut();
+                    self.waiting += usize::from(line.count == 0);
+                    line.count += other.count;
+                    line.serial = serial;
+                    room.give_back(1);
+                }
+                Entry::Vacant(place) => {
+                    place.insert(Line::of(&read, other.count, self.next, &mut self.names));
+                    (self.next, self.waiting) = (self.next + 1, self.waiting + 1);
+                }
+            }
         }
-        self.lines.clear();
+        others.empty();
+    }
+
+    /// To be called when all that waited is written. The log knows the lines from this minute on, which stay
+    /// as long as there is room.
+    pub(super) fn written(&mut self, known_from: i64, room: &Room) {
+        if room.is_scarce() || self.table.iter().any(|line| minute(line.at) < known_from) {
+            room.give_back(self.table.len());
+            self.empty();
+            return;
+        }
+        for line in &mut self.table {
+            (line.count, line.told) = (0, true);
+        }
+        self.waiting = 0;
+    }
+
+    /// Lets go of all lines, and keeps their memory for as many more, unless that is much more than they
+    /// needed.
+    fn empty(&mut self) {
+        if self.table.len() < self.table.capacity() / 8 {
+            (self.table, self.names) = Default::default();
+        }
+        self.table.clear();
         self.names.clear();
-        self
+        self.waiting = 0;
     }
 
-    /// How many there are.
-    pub(super) fn len(&self) -> usize {
-        self.lines.len()
+    /// How many lines have counts that are not written.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting
     }
 
-    /// What they tell.
+    /// What is not written.
     pub(super) fn reads(&self) -> impl Iterator<Item = Reads<'_>> {
-        self.lines.iter().map(|line| {
+        self.table.iter().filter(|line| line.count > 0).map(|line| {
+            let Line { number, at, count, told, .. } = *line;
             let [org, connection, version] = line.names(&self.names);
-            Reads { org, connection, version, actor: &line.actor, at: line.at, count: line.count }
+            Reads { line: number, told, org, connection, version, actor: &line.actor, at, count }
         })
     }
 }

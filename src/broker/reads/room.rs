@@ -23,8 +23,13 @@ impl Room {
         self.held.fetch_sub(lines, Ordering::Relaxed);
     }
 
+    /// Whether so many are held that there should be none which can be done without.
+    pub(super) fn is_scarce(&self) -> bool {
+        self.held() > self.most / 2
+    }
+
     /// How many are held.
-    pub(super) fn held(&self) -> usize {
+    fn held(&self) -> usize {
         self.held.load(Ordering::Relaxed)
     }
 }

@@ -1,6 +1,6 @@
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
 };
 
 use jiff::Timestamp;
@@ -10,10 +10,12 @@ use crate::{
     domain::{
         access::{Actor, ActorType, Caller, Reach},
         clock::ManualClock,
+        connection::Source,
         event::{
             chain::{ChainHash, Link},
             reads::minute,
         },
+        secret::Credentials,
     },
     port::{
         audit::{Ends, OpenLine, Reads},
@@ -27,6 +29,10 @@ struct Told {
     batch: i64,
     /// By minute and version.
     counts: BTreeMap<(i64, String), i64>,
+    /// What lines are, by shard and number.
+    lines: HashMap<(usize, i64), (i64, String)>,
+    /// How many lines were told by their numbers.
+    again: usize,
 }
 
 /// Keeps counts as the log would.
@@ -38,6 +44,8 @@ struct Log {
     unsure: AtomicBool,
     /// Does not answer any more after so many batches, if not 0.
     answers: AtomicUsize,
+    /// The first minute of which it knows lines.
+    known_from: AtomicI64,
 }
 
 impl Log {
@@ -50,7 +58,7 @@ impl Log {
 
 #[async_trait::async_trait]
 impl AuditIndex for Log {
-    async fn record_reads(&self, number: i64, reads: &[Reads<'_>], _: Timestamp) -> Result<(), IndexError> {
+    async fn record_reads(&self, number: i64, reads: &[Reads<'_>], _: Timestamp) -> Result<i64, IndexError> {
         let down = || IndexError::Unavailable("down".into());
         if self.down.load(Ordering::SeqCst) {
             return Err(down());
@@ -64,10 +72,21 @@ impl AuditIndex for Log {
         if number > told.batch {
             told.batch = number;
             for line in reads {
-                *told.counts.entry((minute(line.at), line.version.to_owned())).or_default() += line.count;
+                let (number, what) =
+                    ((shard(line.org), line.line), (minute(line.at), line.version.to_owned()));
+                *told.counts.entry(what.clone()).or_default() += line.count;
+                told.again += usize::from(line.told);
+                match told.lines.insert(number, what.clone()) {
+                    Some(before) => assert_eq!((line.told, before), (true, what)),
+                    None => assert!(!line.told, "{what:?} is not known"),
+                }
             }
         }
-        if self.unsure.load(Ordering::SeqCst) { Err(down()) } else { Ok(()) }
+        if self.unsure.load(Ordering::SeqCst) {
+            Err(down())
+        } else {
+            Ok(self.known_from.load(Ordering::SeqCst))
+        }
     }
 
     async fn seal_reads(&self, _: i64) -> Result<(), IndexError> {
@@ -116,6 +135,12 @@ fn permit(org: &str) -> Permit<Read> {
     caller.permit(org.parse().unwrap(), "vapi".parse().unwrap()).unwrap()
 }
 
+/// A version of keys.
+fn served(version: &str) -> Served {
+    let (provider, version) = ("vapi".parse().unwrap(), version.parse().unwrap());
+    Served::new(&provider, &Credentials::none(), &version, Source::Managed)
+}
+
 impl Rig {
     fn with_room(most: usize) -> Self {
         let clock = Arc::new(ManualClock::at("2026-11-22T10:00:30Z".parse().unwrap()));
@@ -131,8 +156,9 @@ impl Rig {
     }
 
     async fn read(&self, version: &str, times: usize) -> Result<(), Error> {
+        let served = served(&version.repeat(32));
         for _ in 0..times {
-            self.log.record(&self.permit, &version.repeat(32)).await?;
+            self.log.record(&self.permit, &served).await?;
         }
         Ok(())
     }
@@ -153,6 +179,30 @@ async fn a_line_counts_one_version_within_one_minute() {
     rig.write().await.unwrap();
     let expected = [("a", 5), ("b", 1), ("a", 4)].map(|(version, count)| (version.to_owned(), count));
     assert_eq!(rig.lines.counts(), expected);
+}
+
+#[tokio::test]
+async fn lines_are_told_once_while_the_log_knows_them() {
+    let rig = Rig::with_room(10);
+    let again = || rig.lines.told.lock().unwrap().again;
+    for expected in [0, 2, 4] {
+        rig.read("a", 1).await.unwrap();
+        rig.read("b", 2).await.unwrap();
+        rig.write().await.unwrap();
+        assert_eq!(again(), expected);
+    }
+    rig.lines.known_from.store(i64::MAX, Ordering::SeqCst);
+    for _ in 0..2 {
+        rig.read("a", 1).await.unwrap();
+        rig.write().await.unwrap();
+        assert_eq!(again(), 5, "it was told that it is known no longer, and told it in full the next time");
+    }
+    rig.lines.known_from.store(0, Ordering::SeqCst);
+    rig.clock.advance(Duration::from_secs(30));
+    rig.read("a", 1).await.unwrap();
+    rig.write().await.unwrap();
+    assert_eq!(again(), 5, "it is of another minute");
+    assert_eq!(rig.lines.counts(), [("a", 5), ("b", 6), ("a", 1)].map(|(v, n)| (v.to_owned(), n)));
 }
 
 #[tokio::test]
@@ -203,7 +253,7 @@ async fn without_room_readers_wait_and_are_refused() {
 #[tokio::test]
 async fn the_end_waits_until_all_is_written() {
     let Rig { lines, log, recorder, permit, .. } = Rig::with_room(10);
-    log.record(&permit, &"a".repeat(32)).await.unwrap();
+    log.record(&permit, &served(&"a".repeat(32))).await.unwrap();
     lines.down.store(true, Ordering::SeqCst);
     let stop = CancellationToken::new();
     stop.cancel();
@@ -221,9 +271,9 @@ async fn room_is_made_after_each_batch() {
     let other = permit("globex");
     assert_ne!(shard("acme"), shard("globex"));
     for n in 0..BATCH {
-        let version = format!("{n:032}");
-        rig.log.record(&rig.permit, &version).await.unwrap();
-        rig.log.record(&other, &version).await.unwrap();
+        let served = served(&format!("{n:032}"));
+        rig.log.record(&rig.permit, &served).await.unwrap();
+        rig.log.record(&other, &served).await.unwrap();
     }
     rig.read("a", 1).await.unwrap_err();
     rig.lines.answers.store(2, Ordering::SeqCst);
@@ -237,7 +287,7 @@ async fn room_is_made_after_each_batch() {
 async fn many_at_once_are_counted_exactly() {
     let Rig { lines, log, recorder, permit, .. } = Rig::with_room(1_000);
     let mut recorder = recorder.into_inner();
-    let versions: Vec<_> = (0..200).map(|n| format!("{n:032}")).collect();
+    let versions: Vec<_> = (0..200).map(|n| served(&format!("{n:032}"))).collect();
     let readers = (0..8).map(|_| {
         let (log, permit, versions) = (log.clone(), permit.clone(), versions.clone());
         tokio::task::spawn_blocking(move || {
@@ -261,12 +311,12 @@ async fn many_at_once_are_counted_exactly() {
 #[tokio::test]
 async fn what_is_not_admitted_is_not_counted() {
     let rig = Rig::with_room(1);
-    let version = "a".repeat(32);
+    let version = served(&"a".repeat(32));
     assert!(!rig.log.count(&rig.permit, &version, || false));
     rig.write().await.unwrap();
     assert_eq!(rig.lines.counts(), []);
     assert!(rig.log.count(&rig.permit, &version, || true));
-    let other = "b".repeat(32);
+    let other = served(&"b".repeat(32));
     assert!(!rig.log.count(&rig.permit, &other, || unreachable!("there is no room")));
     rig.write().await.unwrap();
     assert_eq!(rig.lines.counts(), [("a".to_owned(), 1)]);

@@ -4,9 +4,16 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use keybroker::{
+    broker::{
+        cache::Served,
+        reads::{ReadLog, ReadRecorder},
+    },
     domain::{
-        access::{Actor, ActorType},
+        access::{Actor, ActorType, Caller, Reach},
+        clock::{Clock, ManualClock},
+        connection::Source,
         event::reads::minute,
+        secret::Credentials,
     },
     port::audit::{AuditIndex, Reads},
 };
@@ -34,7 +41,8 @@ fn reads<'a>(
     count: i64,
 ) -> Reads<'a> {
     let version = "01900000-0000-7000-8000-000000000000";
-    Reads { org: &app.org, connection, version, actor, at: to_come() + after, count }
+    let at = to_come() + after;
+    Reads { line: 0, told: false, org: &app.org, connection, version, actor, at, count }
 }
 
 async fn seal_before(index: &Arc<dyn AuditIndex>, after: Duration) {
@@ -67,6 +75,94 @@ async fn a_batch_counts_once(#[case] db: Db) {
     one.forget_writers(now + Duration::from_millis(1)).await.unwrap();
     assert_eq!(app.database().await.count("SELECT COUNT(*) FROM read_writers").await, 0);
     assert_eq!(total_reads(&app).await, 9);
+    verified(&app, &[]);
+}
+
+/// Each connection and how often it was read, as the list shows it.
+async fn listed(app: &TestApp) -> Vec<(String, i64)> {
+    let of = |event: &Value| (event["connection"].as_str().unwrap().into(), event["count"].as_i64().unwrap());
+    let mut listed: Vec<_> = events(app, "type=credentials.read").await.iter().map(of).collect();
+    listed.sort_unstable();
+    listed
+}
+
+#[rstest]
+#[case::sqlite(Db::Sqlite)]
+#[case::postgres(Db::Postgres)]
+#[tokio::test]
+async fn a_line_may_be_told_by_its_number_until_its_minute_is_sealed(#[case] db: Db) {
+    let app = TestApp::new(db, Store::Local).await;
+    let (one, other) = (open(&app).await, open(&app).await);
+    let (t, now) = (actor("t"), to_come());
+    let line = |line, connection, told, count| Reads {
+        line,
+        told,
+        ..reads(&app, &t, connection, Duration::from_secs(1), count)
+    };
+    let told = async |index: &Arc<dyn AuditIndex>, number, lines: &[Reads<'_>]| {
+        index.record_reads(number, lines, now).await.unwrap() <= minute(now)
+    };
+    assert!(told(&one, 1, &[line(70, "a", false, 1), line(71, "b", false, 1)]).await);
+    assert!(told(&other, 1, &[line(70, "c", false, 1), line(71, "a", false, 1)]).await);
+    assert!(
+        told(&one, 2, &[line(70, "a", true, 10), line(72, "d", false, 1), line(71, "b", true, 10)]).await
+    );
+    assert!(told(&other, 2, &[line(71, "a", true, 100)]).await);
+    let expected = [("a", 112), ("b", 11), ("c", 1), ("d", 1)].map(|(name, count)| (name.to_owned(), count));
+    assert_eq!(listed(&app).await, expected);
+    seal_before(&one, Duration::from_mins(1)).await;
+    assert_eq!(listed(&app).await, expected);
+
+    // Neither knows yet that it is sealed.
+    assert!(!told(&one, 3, &[line(70, "a", true, 1)]).await);
+    assert!(!told(&other, 3, &[line(70, "c", true, 1)]).await);
+    assert_eq!(one.count_open(&app.org).await.unwrap(), 2);
+    seal_before(&one, Duration::from_mins(1)).await;
+    assert_eq!(total_reads(&app).await, 127);
+    verified(&app, &[]);
+}
+
+/// Two replicas that count and write, while minutes pass and are sealed in the same moment.
+#[rstest]
+#[case::sqlite(Db::Sqlite)]
+#[case::postgres(Db::Postgres)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nothing_is_lost_where_a_minute_is_sealed_while_it_is_told(#[case] db: Db) {
+    const ROUNDS: i64 = 60;
+    let app = TestApp::new(db, Store::Local).await;
+    let clock = Arc::new(ManualClock::at(to_come()));
+    let provider = "vapi".parse().unwrap();
+    let version = "01900000-0000-7000-8000-000000000000".parse().unwrap();
+    let serve = |name| (name, Served::new(&provider, &Credentials::none(), &version, Source::Managed));
+    let served = ["a", "b", "c"].map(serve);
+    let replica = async |name: &str| {
+        let log = ReadLog::new(clock.clone());
+        let recorder = ReadRecorder::new(log.clone(), open(&app).await);
+        let caller = Caller::new(actor(name), Reach::everything());
+        (log, recorder, caller)
+    };
+    let mut replicas = [replica("one").await, replica("other").await];
+    let sealer = open(&app).await;
+    let mut counted = 0;
+    for round in 0..ROUNDS {
+        let writing = replicas.each_mut().map(|(log, recorder, caller)| {
+            for (connection, served) in served.iter().take(1 + usize::try_from(round % 3).unwrap()) {
+                let permit = caller.permit(app.org.parse().unwrap(), connection.parse().unwrap()).unwrap();
+                assert!(log.count(&permit, served, || true));
+                counted += 1;
+            }
+            recorder.run_once()
+        });
+        // What is counted now is of a minute that is over before it is written.
+        clock.advance(Duration::from_secs(if round % 4 == 3 { 60 } else { 1 }));
+        let sealing = sealer.seal_reads(minute(clock.now()));
+        let (written, sealed) = tokio::join!(futures_util::future::try_join_all(writing), sealing);
+        written.unwrap();
+        sealed.unwrap();
+    }
+    sealer.seal_reads(i64::MAX).await.unwrap();
+    assert_eq!(app.database().await.count("SELECT COUNT(*) FROM read_counts").await, 0);
+    assert_eq!(total_reads(&app).await, counted);
     verified(&app, &[]);
 }
 

@@ -6,14 +6,14 @@ use futures_util::TryStreamExt;
 use tokio::task::yield_now;
 
 use super::{
-    counts::{Counts, Totals, lines},
+    counts::{Counts, InOrder, Totals, columns, lines},
     shard,
     text::MINUTE,
 };
 use crate::{adapter::sql::Database, domain::event::Record};
 
 pub(in crate::adapter::sql) const OPEN: &str =
-    "SELECT shard, minute, id, lines, actors, reads FROM read_counts WHERE shard = $1 AND minute <= $2";
+    concat!("SELECT ", columns!(), " FROM read_counts WHERE shard = $1 AND minute <= $2");
 
 /// How many lines of an organization are not sealed.
 pub(in crate::adapter::sql) async fn count(db: &Database, org: &str) -> Result<i64, sqlx::Error> {
@@ -28,7 +28,7 @@ pub(super) async fn records(db: &Database, org: &str, until: i64) -> Result<Vec<
     while let Some(row) = rows.try_next().await? {
         match Counts::of(&row) {
             Ok(counts) => {
-                minutes.entry(counts.minute).or_default().add(&counts, Some(org));
+                minutes.entry(counts.minute).or_default().add(counts, Some(org));
             }
             Err(error) => {
                 tracing::error!(org, %error, "counts of reads can't be read, so they are not listed");
@@ -38,7 +38,7 @@ pub(super) async fn records(db: &Database, org: &str, until: i64) -> Result<Vec<
     }
     let mut records = Vec::new();
     for (minute, totals) in minutes {
-        let (actors, totals) = totals.in_order();
+        let InOrder { actors, totals, .. } = totals.in_order().await;
         let (actors, lines) = lines(&actors, &totals);
         for line in &lines {
             records.push(line.record(org, minute.saturating_mul(MINUTE), &actors)?);

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     add,
-    counts::{Counts, Totals, lines},
+    counts::{Counts, InOrder, Totals, columns, lines},
     sealed::{self, Sealed},
     shard,
     text::{Counted, Line},
@@ -32,8 +32,14 @@ const A_ROW: usize = 250;
 const OVER: &str = "SELECT minute, shard, CAST(SUM(lines) AS BIGINT) AS lines \
      FROM read_counts WHERE minute < $1 GROUP BY minute, shard ORDER BY minute, shard";
 
-pub(in crate::adapter::sql) const TAKE: &str = "DELETE FROM read_counts \
-     WHERE minute = $1 AND shard >= $2 AND shard <= $3 RETURNING shard, minute, id, lines, actors, reads";
+pub(in crate::adapter::sql) const TAKE: &str = concat!(
+    "DELETE FROM read_counts WHERE minute = $1 AND shard >= $2 AND shard <= $3 RETURNING ",
+    columns!()
+);
+
+/// From here on whoever records reads of these minutes tells in full what they are: so whatever is told by
+/// numbers alone is taken together with what the numbers stand for. Waits for those who record.
+const CLOSE: &str = "UPDATE read_writers SET sealed = $1 WHERE sealed < $1";
 
 /// Seals all minutes before this one, part by part.
 pub(in crate::adapter::sql) async fn seal(db: &Database, before: i64) -> Result<(), IndexError> {
@@ -41,6 +47,7 @@ pub(in crate::adapter::sql) async fn seal(db: &Database, before: i64) -> Result<
     if parts.is_empty() {
         return Ok(());
     }
+    db.within(sqlx::query(CLOSE).bind(before).execute(db.pool())).await?;
     let mut connection = db.apart().await?;
     for part in parts {
         let mut tx = db.within(connection.begin_with(db.begin)).await?;
@@ -80,16 +87,13 @@ async fn parts(db: &Database, before: i64) -> Result<Vec<Part>, sqlx::Error> {
 async fn seal_part(tx: &mut AnyConnection, origin: Uuid, part: &Part) -> Result<(), sqlx::Error> {
     let take = sqlx::query(TAKE).bind(part.minute).bind(part.shards.0).bind(part.shards.1);
     let mut taken = take.fetch(&mut *tx);
-    let (mut totals, mut left) = (Totals::default(), Vec::new());
+    let mut totals = Totals::default();
     while let Some(row) = taken.try_next().await? {
-        let counts = Counts::of(&row)?;
-        if !totals.add(&counts, None) {
-            left.push(counts);
-        }
+        totals.add(Counts::of(&row)?, None);
         yield_now().await;
     }
     drop(taken);
-    let (readers, totals) = totals.in_order();
+    let InOrder { actors: readers, totals, unreadable: mut left } = totals.in_order().await;
     let of_orgs: Vec<_> = totals.chunk_by(|a, b| a.org == b.org).collect();
     let orgs: Vec<_> = of_orgs.iter().map(|totals| &*totals[0].org).collect();
     // No chain grows from here on.
@@ -114,7 +118,8 @@ async fn seal_part(tx: &mut AnyConnection, origin: Uuid, part: &Part) -> Result<
 
 /// The lines of one organization as counts again.
 fn counted(minute: i64, org: &str, (actors, lines): (Vec<RecordedActor>, Vec<Line<'_>>)) -> Counts {
-    let counted: Vec<_> = lines.into_iter().map(|line| Counted { org: org.into(), line }).collect();
+    let counted: Vec<_> =
+        lines.into_iter().map(|line| Counted { org: org.into(), line, number: 0 }).collect();
     // Whatever else the minute has of this organization comes into the same row.
-    Counts::new(shard(org), minute, format!("put back: {org}"), &actors, &counted)
+    Counts { id: format!("put back: {org}"), ..Counts::new(shard(org), minute, &actors, &counted) }
 }

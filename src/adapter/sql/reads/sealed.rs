@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::text::{Line, MINUTE};
 use crate::{
-    adapter::sql::{ROWS, decoded, events::take_numbers, for_rows, from_json, places, to_json},
+    adapter::sql::{decoded, events::take_numbers, for_rows, from_json, most_rows, places, to_json},
     domain::event::{EventType, Record, RecordedActor, chain::ChainHash},
 };
 
@@ -59,13 +59,13 @@ pub(super) async fn append(
     let mut number = take_numbers(tx, taken).await? - taken;
     let mut rows = rows.into_iter().peekable();
     while rows.peek().is_some() {
-        let some: Vec<_> = rows.by_ref().take(ROWS).collect();
+        let some: Vec<_> = rows.by_ref().take(most_rows(12)).collect();
         let sql = format!(
             "INSERT INTO events (number, id, org, type, at, actor, origin, count, sequence, hash, reads, previous) \
              VALUES {}",
             places(some.len(), 12)
         );
-        let mut query = for_rows(sql, some.len());
+        let mut query = for_rows(sql, some.len(), 12);
         for row in some {
             number += 1;
             query = query.bind(number);

@@ -65,18 +65,21 @@ impl Serialize for Line<'_> {
     }
 }
 
-/// A line among those of other organizations: `[org, line]`.
+/// A line among those of other organizations: `[org, line, number]`.
 #[derive(Debug, Deserialize)]
 pub(super) struct Counted<'a> {
     #[serde(borrow)]
     pub org: Cow<'a, str>,
     #[serde(borrow)]
     pub line: Line<'a>,
+    /// By which it is told when it is read again, from the row's base. Older versions gave none.
+    #[serde(default)]
+    pub number: i64,
 }
 
 impl Serialize for Counted<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        (&self.org, &self.line).serialize(serializer)
+        (&self.org, &self.line, self.number).serialize(serializer)
     }
 }
 
