@@ -96,11 +96,11 @@ impl CredentialReader {
         &self,
         permit: &Permit<Read>,
         now: Duration,
-        held: impl FnOnce(&str) -> bool,
+        held: impl FnOnce(&Served) -> bool,
         admit: impl FnOnce() -> bool,
     ) -> Option<Reading> {
         let served = self.0.cache.hit(permit.on(), now)?;
-        let (admitted, reading) = if held(served.version()) {
+        let (admitted, reading) = if held(&served) {
             (admit(), Reading::Held(served.version().to_owned()))
         } else {
             (self.0.reads.count(permit, &served, admit), Reading::Keys(served))

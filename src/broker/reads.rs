@@ -97,14 +97,13 @@ impl ReadLog {
     /// # Errors
     /// [`Error::Unavailable`] if there was no room for it in time, because the database fails.
     pub async fn record(&self, permit: &Permit<Read>, served: &Served) -> Result<(), Error> {
-        let read = self.0.one_read(permit, served);
-        if self.0.count(&read, || true) {
+        if self.0.count(permit, served, || true) {
             return Ok(());
         }
         let counted = async {
             loop {
                 let made_room = self.0.made_room.notified();
-                if self.0.count(&read, || true) {
+                if self.0.count(permit, served, || true) {
                     return;
                 }
                 made_room.await;
@@ -121,22 +120,23 @@ impl ReadLog {
     /// the keys are given out.
     #[must_use]
     pub fn count(&self, permit: &Permit<Read>, served: &Served, admit: impl FnOnce() -> bool) -> bool {
-        self.0.count(&self.0.one_read(permit, served), admit)
+        self.0.count(permit, served, admit)
     }
 }
 
 impl Inner {
-    fn one_read<'r>(&self, permit: &'r Permit<Read>, served: &'r Served) -> OneRead<'r> {
+    /// Counts a read, if there is room for it and `admit` agrees.
+    fn count(&self, permit: &Permit<Read>, served: &Served, admit: impl FnOnce() -> bool) -> bool {
         let (actor, secret) = (permit.actor(), permit.on());
-        let hash = self.hasher.hash_one((Arc::as_ptr(actor), secret));
-        let names = [secret.org().as_str(), secret.connection().as_str(), served.version()];
-        OneRead { hash, actor, serial: served.serial(), names, at: whole_millis(self.clock.now()) }
-    }
-
-    /// Whether it was counted.
-    fn count(&self, read: &OneRead<'_>, admit: impl FnOnce() -> bool) -> bool {
-        let [org, ..] = read.names;
-        lock(&self.parts[shard(org)]).count(read, &self.room, admit)
+        let (org, connection) = (secret.org().as_str(), secret.connection().as_str());
+        let read = OneRead {
+            hash: self.hasher.hash_one((Arc::as_ptr(actor), secret)),
+            actor,
+            serial: served.serial(),
+            at: whole_millis(self.clock.now()),
+            names: || [org, connection, served.version()],
+        };
+        lock(&self.parts[shard(org)]).count(&read, &self.room, admit)
     }
 
     /// Takes what a part has, to write it; `spare` counts meanwhile.

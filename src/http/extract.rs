@@ -191,6 +191,11 @@ impl Held {
         only(headers, &header::IF_NONE_MATCH)?.map(entity_tags).transpose().map(Self)
     }
 
+    /// Whether the caller has any.
+    pub(super) fn any(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Whether the caller has `version` already.
     pub(super) fn includes(&self, version: &str) -> bool {
         match &self.0 {

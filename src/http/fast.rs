@@ -40,7 +40,7 @@ use super::{
     v1::credentials,
 };
 use crate::{
-    broker::{credentials::CredentialReader, tokens::Tokens},
+    broker::{cache::Served, credentials::CredentialReader, tokens::Tokens},
     domain::{
         access::Read,
         clock::{Clock, Random},
@@ -118,7 +118,8 @@ impl Warm {
         if past_cache {
             return None;
         }
-        let held = |version: &str| held.includes(version);
+        // Most callers hold none, and then it need not be looked for.
+        let held = |served: &Served| held.any() && held.includes(served.version());
         let admit = || self.tokens.admit(&token).is_ok();
         let mut response = credentials::answer(self.credentials.recall(&permit, began, held, admit)?);
         let requests = if response.status() == StatusCode::OK { &self.given } else { &self.held };

@@ -88,7 +88,8 @@ impl Served {
     }
 
     /// Which version they are.
-    pub(crate) fn version(&self) -> &str {
+    #[must_use]
+    pub fn version(&self) -> &str {
         let (begin, end) = self.version;
         str::from_utf8(&self.as_ref()[begin as usize..end as usize]).expect("it was written as text")
     }

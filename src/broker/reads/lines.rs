@@ -17,16 +17,19 @@ use crate::{
     port::audit::Reads,
 };
 
+/// The organization, the connection and the version.
+pub(super) type Names<'n> = [&'n str; 3];
+
 /// One read.
-pub(super) struct OneRead<'r> {
-    /// Of the actor and the first two names.
+pub(super) struct OneRead<'r, N> {
+    /// Of the actor, the organization and the connection.
     pub hash: u64,
     pub actor: &'r Arc<Actor>,
     /// Of what was served: where it is the same, so are the names.
     pub serial: u64,
-    /// The organization, the connection and the version.
-    pub names: [&'r str; 3],
     pub at: Timestamp,
+    /// Tells the names, which mostly nobody asks for.
+    pub names: N,
 }
 
 /// Lines, and the names of what they count.
@@ -57,7 +60,7 @@ struct Line {
 }
 
 impl Line {
-    fn names<'n>(&self, names: &'n str) -> [&'n str; 3] {
+    fn names<'n>(&self, names: &'n str) -> Names<'n> {
         let mut begin = self.begin as usize;
         self.lengths.map(|length| {
             let end = begin + usize::from(length);
@@ -68,17 +71,22 @@ impl Line {
     /// Whether a read counts into it. An actor that is remembered is known by its place in memory; of one
     /// that came anew there is another line, and the log puts both together. As long as the same value is
     /// served, the names need not be looked at, which lie elsewhere in memory.
-    fn takes(&self, read: &OneRead<'_>, names: &str) -> bool {
+    fn takes<'r>(&self, read: &OneRead<'r, impl Fn() -> Names<'r>>, names: &str) -> bool {
         self.hash == read.hash
             && Arc::ptr_eq(&self.actor, read.actor)
-            && (self.serial == read.serial || self.names(names) == read.names)
+            && (self.serial == read.serial || self.names(names) == (read.names)())
             && minute(self.at) == minute(read.at)
     }
 
     /// A line of this read, whose names go to the end of `names`, read so often.
-    fn of(read: &OneRead<'_>, count: i64, number: i64, names: &mut String) -> Self {
+    fn of<'r>(
+        read: &OneRead<'r, impl Fn() -> Names<'r>>,
+        count: i64,
+        number: i64,
+        names: &mut String,
+    ) -> Self {
         let begin = u32::try_from(names.len()).expect("there is room for some tens of megabytes");
-        let lengths = read.names.map(|name| {
+        let lengths = (read.names)().map(|name| {
             names.push_str(name);
             u8::try_from(name.len()).expect("a name is 128 bytes at most")
         });
@@ -90,7 +98,12 @@ impl Line {
 impl Lines {
     /// Counts a read. False, and nothing done, if that takes another line and there is no `room` for one,
     /// or if `admit` refuses.
-    pub(super) fn count(&mut self, read: &OneRead<'_>, room: &Room, admit: impl FnOnce() -> bool) -> bool {
+    pub(super) fn count<'r>(
+        &mut self,
+        read: &OneRead<'r, impl Fn() -> Names<'r>>,
+        room: &Room,
+        admit: impl FnOnce() -> bool,
+    ) -> bool {
         match self.table.entry(read.hash, |line| line.takes(read, &self.names), |line| line.hash) {
             Entry::Occupied(mut there) => {
                 let (admitted, line) = (admit(), there.get_mut());
@@ -119,7 +132,8 @@ impl Lines {
     pub(super) fn absorb(&mut self, others: &mut Self, room: &Room) {
         for other in &others.table {
             let Line { hash, serial, at, .. } = *other;
-            let read = OneRead { hash, actor: &other.actor, serial, names: other.names(&others.names), at };
+            let names = || other.names(&others.names);
+            let read = OneRead { hash, actor: &other.actor, serial, at, names };
             match self.table.entry(hash, |line| line.takes(&read, &self.names), |line| line.hash) {
                 Entry::Occupied(mut there) => {
                     let line = there.get_mut();
@@ -140,15 +154,16 @@ impl Lines {
     /// To be called when all that waited is written. The log knows the lines from this minute on, which stay
     /// as long as there is room.
     pub(super) fn written(&mut self, known_from: i64, room: &Room) {
-        if room.is_scarce() || self.table.iter().any(|line| minute(line.at) < known_from) {
-            room.give_back(self.table.len());
-            self.empty();
-            return;
-        }
+        let mut stay = !room.is_scarce();
         for line in &mut self.table {
+            stay &= minute(line.at) >= known_from;
             (line.count, line.told) = (0, true);
         }
         self.waiting = 0;
+        if !stay {
+            room.give_back(self.table.len());
+            self.empty();
+        }
     }
 
     /// Lets go of all lines, and keeps their memory for as many more, unless that is much more than they

@@ -38,7 +38,8 @@ impl Fixture {
         let actor = self.actors.entry(actor.to_owned()).or_insert_with(new);
         let version = format!("{n:032}");
         let serial = *self.serials.entry(n).or_insert(n as u64);
-        let read = OneRead { hash: hash.finish(), actor, serial, names: ["acme", "vapi", &version], at };
+        let names = || ["acme", "vapi", &version];
+        let read = OneRead { hash: hash.finish(), actor, serial, at, names };
         self.lines.count(&read, &self.room, || true)
     }
 
