@@ -152,12 +152,15 @@ impl Database {
         self.within(self.pool.begin_with(self.begin)).await
     }
 
-    /// A connection apart from the others, for deleting what holds no secrets: SQLite does not overwrite it
-    /// there, which would take as much writing as there is to delete.
+    /// A connection apart from the others, for transactions that are large and delete what holds no secrets.
+    /// SQLite does not overwrite that there, which would take as much writing as there is to delete, and
+    /// keeps up to 32 MiB of pages in memory, so that it writes each of them once and not whenever 2 MB are
+    /// changed.
     async fn apart(&self) -> Result<AnyConnection, IndexError> {
         let mut connection = self.within(self.pool.acquire()).await?.detach();
         if connection.backend_name() == Sqlite::NAME {
-            self.within(connection.execute("PRAGMA secure_delete = OFF")).await?;
+            let settings = "PRAGMA secure_delete = OFF; PRAGMA cache_size = -32768";
+            self.within(connection.execute(settings)).await?;
         }
         Ok(connection)
     }

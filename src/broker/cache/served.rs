@@ -88,8 +88,7 @@ impl Served {
     }
 
     /// Which version they are.
-    #[must_use]
-    pub fn version(&self) -> &str {
+    pub(crate) fn version(&self) -> &str {
         let (begin, end) = self.version;
         str::from_utf8(&self.as_ref()[begin as usize..end as usize]).expect("it was written as text")
     }

@@ -6,6 +6,7 @@
 use std::{hash::BuildHasher, mem};
 
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable, hash_table::Entry};
+use smol_str::SmolStr;
 use sqlx::{Row, any::AnyRow};
 use tokio::task::yield_now;
 
@@ -96,10 +97,10 @@ pub(super) struct Totals {
 
 /// What one actor read of a connection's version within the minute.
 pub(super) struct Total {
-    pub org: Box<str>,
+    pub org: SmolStr,
     hash: u64,
     actor: usize,
-    connection: Box<str>,
+    connection: SmolStr,
     version: Box<str>,
     offset: i64,
     count: i64,

@@ -23,8 +23,8 @@ use crate::{
     port::index::IndexError,
 };
 
-/// How many counted lines are sealed at once: nobody else adds to a chain meanwhile.
-const AT_ONCE: i64 = 100_000;
+/// How many lines that are told in full are sealed at once: nobody else adds to a chain meanwhile.
+const AT_ONCE: i64 = 50_000;
 
 /// How many lines a row has at most: whoever lists some of them reads them all.
 const A_ROW: usize = 250;
