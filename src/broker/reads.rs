@@ -252,10 +252,11 @@ impl ReadRecorder {
 
     async fn write(&mut self) -> Result<(), Error> {
         let log = &*self.log.0;
-        let mut known_from = minute(log.clock.now());
+        let now = log.clock.now();
+        let mut known_from = minute(now);
         let reads: Vec<_> = self.batch.iter().flat_map(|(_, lines)| lines.reads()).collect();
         if !reads.is_empty() {
-            let known = self.index.record_reads(self.number, &reads, log.clock.now()).await?;
+            let known = self.index.record_reads(self.number, &reads, now).await?;
             known_from = known_from.max(known);
             self.recorded.increment(reads.iter().map(|line| u64::try_from(line.count).unwrap_or(0)).sum());
         }

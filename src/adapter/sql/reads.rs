@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 pub(super) use self::open::{OPEN, count as count_open};
 use self::{
-    counts::Counts,
+    counts::{Counts, columns},
     text::{Actors, Counted, Line},
 };
 use super::{Database, for_rows, millis, most_rows, places, to_json};
@@ -92,10 +92,8 @@ fn row(origin: Uuid, batch: i64, reads: &[((i64, i64), &Reads<'_>)], known_from:
 async fn add(tx: &mut AnyConnection, mut rows: Vec<Counts>) -> Result<(), sqlx::Error> {
     while !rows.is_empty() {
         let some = rows.split_off(rows.len().saturating_sub(most_rows(9)));
-        let sql = format!(
-            "INSERT INTO read_counts (shard, minute, id, origin, base, lines, actors, reads, again) VALUES {}",
-            places(some.len(), 9)
-        );
+        let sql =
+            format!(concat!("INSERT INTO read_counts (", columns!(), ") VALUES {}"), places(some.len(), 9));
         let mut query = for_rows(sql, some.len(), 9);
         for row in some {
             query = query.bind(row.shard).bind(row.minute).bind(row.id).bind(row.origin).bind(row.base);

@@ -104,28 +104,16 @@ impl Lines {
         room: &Room,
         admit: impl FnOnce() -> bool,
     ) -> bool {
-        match self.table.entry(read.hash, |line| line.takes(read, &self.names), |line| line.hash) {
-            Entry::Occupied(mut there) => {
-                let (admitted, line) = (admit(), there.get_mut());
-                self.waiting += usize::from(admitted && line.count == 0);
-                line.count += i64::from(admitted);
-                line.serial = read.serial;
-                admitted
+        self.add(read, 1, |new| {
+            if new && !room.take() {
+                return false;
             }
-            Entry::Vacant(place) => {
-                if !room.take() {
-                    return false;
-                }
-                let admitted = admit();
-                if admitted {
-                    place.insert(Line::of(read, 1, self.next, &mut self.names));
-                    (self.next, self.waiting) = (self.next + 1, self.waiting + 1);
-                } else {
-                    room.give_back(1);
-                }
-                admitted
+            let admitted = admit();
+            if new && !admitted {
+                room.give_back(1);
             }
-        }
+            admitted
+        })
     }
 
     /// Takes over what `others` counted, which keep nothing.
@@ -134,21 +122,44 @@ impl Lines {
             let Line { hash, serial, at, .. } = *other;
             let names = || other.names(&others.names);
             let read = OneRead { hash, actor: &other.actor, serial, at, names };
-            match self.table.entry(hash, |line| line.takes(&read, &self.names), |line| line.hash) {
-                Entry::Occupied(mut there) => {
-                    let line = there.get_mut();
-                    self.waiting += usize::from(line.count == 0);
-                    line.count += other.count;
-                    line.serial = serial;
+            self.add(&read, other.count, |new| {
+                // Two lines that are one now took room for two.
+                if !new {
                     room.give_back(1);
                 }
-                Entry::Vacant(place) => {
-                    place.insert(Line::of(&read, other.count, self.next, &mut self.names));
-                    (self.next, self.waiting) = (self.next + 1, self.waiting + 1);
-                }
-            }
+                true
+            });
         }
         others.empty();
+    }
+
+    /// Counts a read so often, unless it `may` not, which is told whether that takes another line. Whether
+    /// it did.
+    fn add<'r>(
+        &mut self,
+        read: &OneRead<'r, impl Fn() -> Names<'r>>,
+        times: i64,
+        may: impl FnOnce(bool) -> bool,
+    ) -> bool {
+        match self.table.entry(read.hash, |line| line.takes(read, &self.names), |line| line.hash) {
+            Entry::Occupied(mut there) => {
+                if !may(false) {
+                    return false;
+                }
+                let line = there.get_mut();
+                self.waiting += usize::from(line.count == 0);
+                line.count += times;
+                line.serial = read.serial;
+            }
+            Entry::Vacant(place) => {
+                if !may(true) {
+                    return false;
+                }
+                place.insert(Line::of(read, times, self.next, &mut self.names));
+                (self.next, self.waiting) = (self.next + 1, self.waiting + 1);
+            }
+        }
+        true
     }
 
     /// To be called when all that waited is written. The log knows the lines from this minute on, which stay

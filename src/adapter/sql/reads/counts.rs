@@ -36,7 +36,7 @@ pub(super) struct Counts {
     pub again: String,
 }
 
-/// The columns of [`Counts`].
+/// The columns of [`Counts`], in the order in which they are bound.
 macro_rules! columns {
     () => {
         "shard, minute, id, origin, base, lines, actors, reads, again"
