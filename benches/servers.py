@@ -115,7 +115,8 @@ def keybroker(folder, environment):
 
 
 def ceiling(folder, answer):
-    return Server("ceiling", [RELEASE / "examples" / "ceiling", "127.0.0.1:0", answer], folder)
+    allocator = {"MIMALLOC_PURGE_DELAY": "10000"}  # as keybroker sets its own
+    return Server("ceiling", [RELEASE / "examples" / "ceiling", "127.0.0.1:0", answer], folder, allocator)
 
 
 def store(folder, answer, milliseconds):

@@ -21,6 +21,8 @@
 //! `http` authenticates and gets a [`domain::access::Permit`], `broker` does the work with it, and only
 //! a permit opens the [`port::store::Store`].
 
+#![forbid(unsafe_code)]
+
 pub mod adapter;
 pub mod app;
 pub mod broker;

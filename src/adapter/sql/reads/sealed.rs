@@ -69,8 +69,9 @@ pub(super) async fn append(
         for row in some {
             number += 1;
             query = query.bind(number);
-            // The events have ids of their own. This one tells their place, which no other row has.
-            query = query.bind(format!("{}:{}", row.org, row.sequence)).bind(row.org);
+            // The events have ids of their own. This one is the last in the order of ids too, so that the
+            // index grows at its end.
+            query = query.bind(format!("reads {number:020}")).bind(row.org);
             query = query.bind(EventType::CredentialsRead.as_str()).bind(row.at).bind(row.actors);
             query = query.bind(origin.to_string()).bind(row.count).bind(row.sequence);
             query = query.bind(row.hash.to_string()).bind(row.reads).bind(row.previous.to_string());
