@@ -24,7 +24,8 @@ fn keep_large_pages() {
     mi_option_set_default(15, 10_000);
 }
 
-#[expect(unsafe_code, reason = "mimalloc's, which sets a number; its crate has no safe way to")]
+// It sets a number without a lock, which is safe before there is a second thread: so it is called first.
+#[expect(unsafe_code, reason = "mimalloc's own, to which its crate has no safe way")]
 unsafe extern "C" {
     safe fn mi_option_set_default(option: c_int, value: c_long);
 }
